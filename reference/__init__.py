@@ -1,0 +1,1 @@
+"""Which purchasers and sureties are there, and what holds for them from which day."""

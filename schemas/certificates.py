@@ -1,0 +1,100 @@
+"""certificates.v1, published by the issuer: certificates (電子証書) as they will read for ever."""
+
+import hashlib
+import json
+from datetime import date
+from uuid import UUID
+
+from schemas.event import AwareDatetime, Code, ContractNumber, Document, Event, Line, Sha256, Text, Yen
+from schemas.sealed import SealedKey
+
+
+class Guarantor(Document):
+    """保証会社 with the officer in office on the day of the certificate (CERT-5)."""
+
+    name: Line
+    address: Line
+    officer_title: Line
+    officer_name: Line
+
+
+class HandlingOffice(Document):
+    """取扱箇所."""
+
+    name: Line
+    telephone: Line
+    fax: Line
+
+
+class CertificateContent(Document):
+    """保証証書 as data: all that the purchaser and the contractor see, resolved on the day it was issued."""
+
+    contract_number: ContractNumber
+    #: 1 for a new one; every change adds one.
+    version: int
+    #: 変更の発生番号: 0 for a new one (CHG-1).
+    change_number: int
+    #: 対象: `new` 新規
+    kind: Code
+    dated: date
+    title: Line
+    legend: Text
+    product: Code
+    product_name: Line
+    #: 保証契約者
+    contractor_name: Line
+    contractor_address: Line
+    contractor_representative: Line
+    jv_name: Line | None = None
+    #: 被保証者: an office, not the body's name
+    beneficiary: Line
+    #: 保証金額（総額）
+    amount_yen: Yen
+    #: 保証期限
+    guarantee_ends: date
+    works_name: Line
+    works_kind: Code
+    #: 請負金額（総額）
+    price_yen: Yen
+    term_from: date
+    term_to: date
+    contract_date: date
+    #: 預託金融機関, advance payment only
+    deposit_bank: Line | None = None
+    clause: Text
+    guarantor: Guarantor
+    handling_office: HandlingOffice
+    notes: tuple[Text, ...]
+    #: 見本: printed across every document of a demo surety.
+    specimen: bool
+
+    def canonical(self) -> bytes:
+        """The same bytes everywhere: JSON with sorted keys, no spaces, UTF-8 (RFC 8785 for strings and integers)."""
+        document = self.model_dump(mode="json")
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def sha256(self) -> str:
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+class CertificateIssued(Event):
+    """The surety issued a certificate. The key is inside twice, and readable in neither form on this topic."""
+
+    key_field = "contract_number"
+    identity_fields = ("certificate_id",)
+    time_field = "issued_at"
+
+    certificate_id: UUID
+    contract_number: ContractNumber
+    version: int
+    change_number: int
+    application_id: UUID
+    product: Code
+    surety_id: Code
+    purchaser_id: Code
+    contractor_id: Code
+    issued_at: AwareDatetime
+    reference_version: Code
+    content: CertificateContent
+    content_sha256: Sha256
+    authentication_key: SealedKey

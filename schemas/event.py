@@ -1,0 +1,76 @@
+"""What is common to every event: an immutable document with a Kafka key and an identity of its own."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+#: Event ids are uuid5 under this name, so that telling the same fact twice is the same event.
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:event")
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""A code from reference data. Never an enum: a new value must not break an old reader."""
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=4000)]
+Yen = Annotated[int, Field(ge=0, le=10**15)]
+Percent = Annotated[str, StringConstraints(pattern=r"^\d{1,7}\.\d$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=100_000)]
+#: 保証契約番号. NUM-1.
+ContractNumber = Annotated[str, StringConstraints(pattern=r"^\d{5}-\d{5}[0-9A-Z]$")]
+
+
+class Document(BaseModel):
+    """A part of an event. Unknown fields are ignored, so that a newer writer does not break an older reader.
+
+    Errors never repeat the input: it may be personal or secret.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Event(Document):
+    """Something that happened, told once for ever. Subclasses name the fields that say under which key, which, when."""
+
+    #: The major version of the contract; a new one is a new class on a new topic.
+    version_of_contract: ClassVar[int] = 1
+    #: Holds the Kafka key: what must stay in order.
+    key_field: ClassVar[str]
+    #: Tell this occurrence from every other of its type; two equal ones are the same event.
+    identity_fields: ClassVar[tuple[str, ...]]
+    time_field: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        return str(getattr(self, self.key_field))
+
+    @property
+    def event_id(self) -> uuid.UUID:
+        identity = "|".join(str(getattr(self, name)) for name in self.identity_fields)
+        return uuid.uuid5(NAMESPACE, f"{self.type_name()}|{identity}")
+
+    @property
+    def occurred_at(self) -> datetime:
+        when: datetime = getattr(self, self.time_field)
+        return when
+
+    @classmethod
+    def type_name(cls) -> str:
+        """The CloudEvents `type`."""
+        return f"akashi.{cls.__name__}.v{cls.version_of_contract}"
+
+
+__all__ = [
+    "AwareDatetime",
+    "Base64",
+    "Code",
+    "ContractNumber",
+    "Document",
+    "Event",
+    "Line",
+    "Percent",
+    "Sha256",
+    "Text",
+    "Yen",
+]

@@ -1,0 +1,105 @@
+"""Which topics there are, who writes and reads them, and how long they last.
+
+Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this page.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.applications import ApplicationSubmitted, WithdrawalRequested
+from schemas.certificates import CertificateIssued
+from schemas.data_keys import DataKeyWrapped
+from schemas.decisions import (
+    ApplicationDecided,
+    ApplicationQueued,
+    ApplicationWithdrawn,
+    DeskDecisionMade,
+    WithdrawalRefused,
+)
+from schemas.event import Event
+from schemas.notifications import MailSent, MailUndeliverable
+from schemas.registrations import CertificateRegistered
+from schemas.views import CertificateViewed
+
+#: A document larger than this is nobody's event: it is parked, not read.
+MAX_EVENT_BYTES: Final = 256 * 1024
+#: What a dead-letter topic takes: any record a business topic could hold, with the reason beside it.
+MAX_DEAD_LETTER_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic, as every environment creates it."""
+
+    name: str
+    #: The one service that publishes here.
+    writer: str
+    #: What the Kafka key holds, in words.
+    key: str
+    events: tuple[type[Event], ...]
+    #: Consumer groups.
+    readers: tuple[str, ...]
+    #: Partitions can't grow without breaking order per key.
+    partitions: int = 32
+    compacted: bool = False
+    #: A null value under a known key means "forget it".
+    tombstones: bool = False
+    max_message_bytes: int = 1024 * 1024
+
+    def event_of(self, type_name: str) -> type[Event] | None:
+        return next((event for event in self.events if event.type_name() == type_name), None)
+
+
+APPLICATIONS = Topic(
+    "applications.v1",
+    "intake",
+    "application id",
+    (ApplicationSubmitted, WithdrawalRequested),
+    ("issuer", "notifier"),
+)
+DECISIONS = Topic(
+    "decisions.v1",
+    "issuer",
+    "application id",
+    (ApplicationQueued, DeskDecisionMade, ApplicationDecided, ApplicationWithdrawn, WithdrawalRefused),
+    ("intake",),
+)
+CERTIFICATES = Topic(
+    "certificates.v1", "issuer", "guarantee contract number", (CertificateIssued,), ("intake", "registry")
+)
+REGISTRATIONS = Topic(
+    "registrations.v1", "registry", "guarantee contract number", (CertificateRegistered,), ("intake", "notifier")
+)
+VIEWS = Topic("views.v1", "registry", "guarantee contract number", (CertificateViewed,), ("intake",))
+NOTIFICATIONS = Topic("notifications.v1", "notifier", "application id", (MailSent, MailUndeliverable), ("intake",))
+DATA_KEYS = Topic(
+    "data-keys.v1",
+    "intake",
+    "application id",
+    (DataKeyWrapped,),
+    ("issuer", "notifier"),
+    compacted=True,
+    tombstones=True,
+)
+
+BUSINESS: Final = (APPLICATIONS, DECISIONS, CERTIFICATES, REGISTRATIONS, VIEWS, NOTIFICATIONS, DATA_KEYS)
+GROUPS: Final = tuple(sorted({group for topic in BUSINESS for group in topic.readers}))
+
+
+def of_event(event: type[Event]) -> Topic:
+    """The topic an event travels on."""
+    return next(topic for topic in BUSINESS if event in topic.events)
+
+
+def read_by(group: str) -> tuple[Topic, ...]:
+    return tuple(topic for topic in BUSINESS if group in topic.readers)
+
+
+def dead_letters(group: str) -> str:
+    """Where a group parks what it can never read."""
+    return f"{group}.dead-letters.v1"
+
+
+def redrive(group: str) -> str:
+    """Where an operator gives a parked record back to one group only."""
+    return f"{group}.redrive.v1"
