@@ -1,0 +1,1 @@
+"""What each service bolts on. No business word appears here."""

@@ -1,0 +1,264 @@
+"""How a service reads: a poll is a transaction, set-based; one bad record never takes the good ones with it.
+
+Two kinds of failure. *Never*: what decoding, a handler's `Refused` or the database's own checks refuse; the record
+is parked in the transaction that skips it. *Again*: everything else, our bugs included; tried again with back-off
+inside the handler, then by redelivery, for ever. Nothing is skipped because we could not cope with it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from aiokafka import ConsumerRecord
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from chassis.clock import Clock
+from chassis.dead_letters import park
+from chassis.decoding import Forgotten, Received, Refused, decode
+from chassis.lifecycle import Progress
+from chassis.metrics import BATCH_RETRIES, BATCH_SECONDS, CONSUMER_STOPPED, EVENTS_HANDLED
+from chassis.outbox import Outbox
+from chassis.postgres import REFUSED, Pool, Transaction, transaction
+from schemas import topics
+from schemas.event import Event
+
+log = structlog.get_logger()
+
+#: A handler takes all events of its type in a poll, in their order, inside the poll's transaction.
+Handler = Callable[[Transaction, Sequence[Received[Any]]], Awaitable[None]]
+#: Forgets what is kept under the keys of a topic's tombstones.
+Forgetter = Callable[[Transaction, Sequence[str]], Awaitable[None]]
+
+MAX_POLL_SECONDS: Final = 300
+#: Retried inside the handler for less than `MAX_POLL_SECONDS`, so that the group keeps the member.
+RETRY_SECONDS: Final = 120.0
+
+
+class TooManyParked(Exception):
+    """Parked records rose suddenly: more likely our fault than theirs, so the consumer waits for a person."""
+
+
+class ParkingGuard:
+    """Counts parked records of the last minute, and trips for good when there are too many."""
+
+    def __init__(self, limit: int, group: str) -> None:
+        self._limit = limit
+        self._group = group
+        self._recent: deque[tuple[float, int]] = deque()
+        self.tripped = False
+
+    def check(self, parked: int) -> None:
+        """Raise `TooManyParked` before `parked` more records would pass the limit."""
+        now = time.monotonic()
+        while self._recent and now - self._recent[0][0] > 60:  # noqa: PLR2004 - a minute
+            self._recent.popleft()
+        if self.tripped or sum(count for _, count in self._recent) + parked > self._limit:
+            self.tripped = True
+            CONSUMER_STOPPED.labels(self._group).set(1)
+            raise TooManyParked(f"{self._group}: more than {self._limit} records parked within a minute.")
+
+    def count(self, parked: int) -> None:
+        if parked:
+            self._recent.append((time.monotonic(), parked))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a service does with the topics it reads.
+
+    Handlers are called in the order they are listed here, so a type that another depends on comes first.
+    An event type without a handler is checked and let go.
+    """
+
+    group: str
+    handlers: Mapping[type[Event], Handler]
+    forget: Forgetter | None = None
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A poll, record by record: what to handle, what to forget, what to park and why."""
+
+    received: list[Received[Event]] = field(default_factory=list)
+    forgotten: list[Forgotten] = field(default_factory=list)
+    refused: list[tuple[ConsumerRecord, str]] = field(default_factory=list)
+
+
+def sort_out(records: Sequence[ConsumerRecord], group: str) -> Sorted:
+    """Decode each record by itself."""
+    poll = Sorted()
+    for record in records:
+        try:
+            decoded = decode(record, group)
+        except Refused as error:
+            poll.refused.append((record, error.reason))
+        else:
+            if isinstance(decoded, Forgotten):
+                poll.forgotten.append(decoded)
+            else:
+                poll.received.append(decoded)
+    return poll
+
+
+class Consumer:
+    """Takes polls of one group. Returns when their effect is durable; raises only to have them delivered again."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        *,
+        pool: Callable[[], Pool],
+        outbox: Outbox,
+        clock: Clock,
+        progress: Progress,
+        parked_per_minute_limit: int,
+    ) -> None:
+        self.reading = reading
+        self._pool = pool
+        self._outbox = outbox
+        self._clock = clock
+        self._progress = progress
+        self.guard = ParkingGuard(parked_per_minute_limit, reading.group)
+
+    async def take(self, records: Sequence[ConsumerRecord]) -> None:
+        self._progress.beat()
+        started = time.monotonic()
+        try:
+            await self._until_durable(self._take_together, records)
+        except (Refused, *REFUSED):
+            # Find the one that cannot be taken; the others go on, in their order.
+            for record in records:
+                await self._until_durable(self._take_alone, [record])
+        finally:
+            self._progress.rest()
+        self._outbox.wake()
+        BATCH_SECONDS.labels(self.reading.group).observe(time.monotonic() - started)
+
+    async def _until_durable(
+        self, attempt: Callable[[Sequence[ConsumerRecord]], Awaitable[None]], records: Sequence[ConsumerRecord]
+    ) -> None:
+        give_back_at = time.monotonic() + RETRY_SECONDS
+        delay = 0.1
+        while True:
+            try:
+                await attempt(records)
+            except (Refused, *REFUSED):
+                raise
+            except Exception as error:
+                BATCH_RETRIES.labels(self.reading.group, type(error).__name__).inc()
+                log.warning(
+                    "batch.retrying",
+                    group=self.reading.group,
+                    error=type(error).__name__,
+                    exc_info=time.monotonic() > give_back_at - RETRY_SECONDS + 5,
+                )
+                if time.monotonic() + delay > give_back_at:
+                    raise
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+                self._progress.beat()
+            else:
+                return
+
+    async def _take_together(self, records: Sequence[ConsumerRecord]) -> None:
+        poll = sort_out(records, self.reading.group)
+        self.guard.check(len(poll.refused))
+        async with transaction(self._pool()) as tx:
+            if poll.forgotten and self.reading.forget is not None:
+                await self.reading.forget(tx, [tombstone.key for tombstone in poll.forgotten])
+            for kind, handle in self.reading.handlers.items():
+                if batch := [received for received in poll.received if type(received.event) is kind]:
+                    await handle(tx, batch)
+            await park(tx, self._outbox, poll.refused, group=self.reading.group, now=self._clock.now())
+        self._account_for(poll)
+
+    async def _take_alone(self, records: Sequence[ConsumerRecord]) -> None:
+        try:
+            await self._take_together(records)
+        except (Refused, *REFUSED) as error:
+            reason = error.reason if isinstance(error, Refused) else f"database:{type(error).__name__}"
+            self.guard.check(1)
+            async with transaction(self._pool()) as tx:
+                parked = [(record, reason) for record in records]
+                await park(tx, self._outbox, parked, group=self.reading.group, now=self._clock.now())
+            self._account_for(Sorted(refused=parked))
+
+    def _account_for(self, poll: Sorted) -> None:
+        group = self.reading.group
+        self.guard.count(len(poll.refused))
+        for received in poll.received:
+            EVENTS_HANDLED.labels(group, type(received.event).__name__).inc()
+            log.info(
+                "event.handled",
+                type=type(received.event).__name__,
+                key=received.event.key,
+                correlation_id=received.cause.correlation_id,
+                traceparent=received.cause.traceparent,
+                origin=_origin(received.record),
+            )
+        for record, reason in poll.refused:
+            log.error("event.parked", group=group, reason=reason, origin=_origin(record))
+
+
+def _origin(record: ConsumerRecord) -> str:
+    return f"{record.topic}:{record.partition}:{record.offset}"
+
+
+async def _parse_originals(message: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Let FastStream see no headers: it decodes them before its acknowledgement logic exists, so one header that is
+    not UTF-8 would lose the whole poll (ag2ai/faststream#2458). We read the originals ourselves.
+    """
+    bare = tuple(_without_headers(record) for record in message)
+    parsed = await original(bare)
+    parsed.raw_message = message
+    return parsed
+
+
+def _without_headers(record: ConsumerRecord) -> ConsumerRecord:
+    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return ConsumerRecord(**{**fields, "headers": ()})
+
+
+async def _keep_raw(message: KafkaMessage) -> Any:
+    return message.body
+
+
+def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) -> None:
+    """Attach a consumer to all topics of its group, and to the group's own redrive topic."""
+    group = consumer.reading.group
+    names = [*(topic.name for topic in topics.read_by(group)), topics.redrive(group)]
+
+    @broker.subscriber(
+        *names,
+        group_id=group,
+        batch=True,
+        max_records=batch_records,
+        batch_timeout_ms=50,
+        auto_offset_reset="earliest",
+        max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
+        fetch_max_wait_ms=100,
+        parser=_parse_originals,
+        decoder=_keep_raw,
+        title=group,
+    )
+    async def take(message: KafkaMessage) -> None:
+        await consumer.take(message.raw_message)
+
+
+def make_broker(bootstrap: str, *, client_id: str, drain_seconds: float) -> KafkaBroker:
+    """The broker object of a service: at-least-once for every subscriber, nothing created behind our back."""
+    return KafkaBroker(
+        bootstrap,
+        client_id=client_id,
+        consumer_only=True,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        allow_auto_create_topics=False,
+        graceful_timeout=drain_seconds,
+        apply_types=False,
+        logger=None,
+    )

@@ -1,0 +1,63 @@
+"""Makes the topics that `schemas.topics` declares. A repeat changes nothing."""
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from schemas import topics
+
+TOPIC_ALREADY_EXISTS = 36
+
+
+def declared(replication_factor: int) -> list[NewTopic]:
+    """Every topic with its settings, for a cluster of so many replicas."""
+    durable = {"min.insync.replicas": str(max(1, replication_factor - 1)), "retention.bytes": "-1"}
+    business = [
+        NewTopic(
+            topic.name,
+            topic.partitions,
+            replication_factor,
+            topic_configs={
+                **durable,
+                # Business topics are the audit trail: they keep every message for ever.
+                "cleanup.policy": "compact" if topic.compacted else "delete",
+                "retention.ms": "-1",
+                "max.message.bytes": str(topic.max_message_bytes),
+            },
+        )
+        for topic in topics.BUSINESS
+    ]
+    own = [
+        NewTopic(
+            name,
+            4,
+            replication_factor,
+            topic_configs={
+                **durable,
+                "cleanup.policy": "delete",
+                "retention.ms": "-1",
+                "max.message.bytes": str(topics.MAX_DEAD_LETTER_BYTES),
+            },
+        )
+        for group in topics.GROUPS
+        for name in (topics.dead_letters(group), topics.redrive(group))
+    ]
+    return [*business, *own]
+
+
+async def ensure_topics(bootstrap: str) -> list[str]:
+    """Create what is missing and return its names. Three replicas where there are three brokers, else one."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        cluster = await admin.describe_cluster()
+        wanted = declared(3 if len(cluster["brokers"]) >= 3 else 1)  # noqa: PLR2004 - RF 3 needs three
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in existing]
+        if missing:
+            answer = await admin.create_topics(missing)
+            for name, code, message in answer.topic_errors:
+                if code not in (0, TOPIC_ALREADY_EXISTS):
+                    raise for_code(code)(f"{name}: {message}")
+        return [topic.name for topic in missing]
+    finally:
+        await admin.close()

@@ -1,0 +1,67 @@
+"""How background work is watched: a task that ends by itself ends its process, and progress is stamped."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import structlog
+
+log = structlog.get_logger()
+
+#: EX_SOFTWARE: the supervisor should start the process again.
+EXIT_BROKEN: Final = 70
+
+
+class Progress:
+    """When each part last moved. Liveness asks this, never a neighbour: a broker's outage restarts nobody."""
+
+    def __init__(self, name: str, *, stale_after_seconds: float) -> None:
+        self.name = name
+        self._stale_after_seconds = stale_after_seconds
+        self._last: float | None = None
+
+    def beat(self) -> None:
+        self._last = time.monotonic()
+
+    def rest(self) -> None:
+        """Nothing in hand: silence is fine from here on."""
+        self._last = None
+
+    @property
+    def is_stale(self) -> bool:
+        return self._last is not None and time.monotonic() - self._last > self._stale_after_seconds
+
+
+class Background:
+    """The tasks that live as long as the process."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    def start(self, name: str, work: Coroutine[Any, Any, Any], *, ends: bool = False) -> None:
+        """Run `work` until `stop`. `ends` marks work that may finish; no work may fail."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._finished(done, may_end=ends))
+
+    async def stop(self) -> None:
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _finished(self, task: "asyncio.Task[Any]", *, may_end: bool) -> None:
+        self._tasks.discard(task)
+        if self._stopping or task.cancelled():
+            return
+        error = task.exception()
+        if error is None and may_end:
+            return
+        # Half a service is worse than none: nobody would notice that mails stopped.
+        log.critical("background.ended", task=task.get_name(), error=repr(type(error).__name__), exc_info=error)
+        sys.stdout.flush()
+        os._exit(EXIT_BROKEN)

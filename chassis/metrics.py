@@ -1,0 +1,13 @@
+"""What we count. One registry per process, shown at `/metrics`."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS_HANDLED = Counter("akashi_events_handled_total", "Events whose effect is durable", ["group", "type"])
+EVENTS_PARKED = Counter("akashi_events_parked_total", "Records sent to the dead-letter topic", ["group", "reason"])
+BATCH_SECONDS = Histogram("akashi_batch_seconds", "From poll to commit", ["group"])
+BATCH_RETRIES = Counter("akashi_batch_retries_total", "Batches tried again", ["group", "error"])
+CONSUMER_STOPPED = Gauge("akashi_consumer_stopped", "1 while a sudden rise of parked records stops it", ["group"])
+OUTBOX_PUBLISHED = Counter("akashi_outbox_published_total", "Messages acknowledged by Kafka")
+OUTBOX_PENDING = Gauge("akashi_outbox_pending", "Messages waiting for Kafka (counted up to 10,000)")
+HTTP_SECONDS = Histogram("akashi_http_seconds", "Time to answer", ["method", "route", "status"])
+MUST_NEVER = Counter("akashi_must_never_total", "Things that must never happen; see docs/failure-modes.md", ["what"])

@@ -1,0 +1,70 @@
+"""How a database gets its tables: plain numbered .sql files, each applied once, by whoever comes first.
+
+Safe to start in many processes at once. The lock is polled, never waited for inside PostgreSQL: a session that
+blocks on an advisory lock holds a snapshot, and `CREATE INDEX CONCURRENTLY` in the holder would wait for it for ever.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger()
+
+SHARED = Path(__file__).parent / "sql"
+LOCK = 0x616B_6173_6869  # "akashi"
+
+CREATE_LEDGER = """
+CREATE TABLE IF NOT EXISTS schema_migration (
+    name text COLLATE "C" PRIMARY KEY,
+    sha256 text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+SELECT_APPLIED = "SELECT name, sha256 FROM schema_migration"
+INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
+#: First line of a file that must run outside a transaction.
+NO_TRANSACTION = "-- transaction: none"
+
+
+class MigrationChanged(Exception):
+    """A file that was applied before reads differently now."""
+
+
+def files_of(service: str, shared: Sequence[str]) -> tuple[Path, ...]:
+    """The service's migrations: the chassis tables it names first, then its own in order."""
+    own = Path(__file__).parent.parent / "services" / service / "migrations"
+    return (*(SHARED / f"{name}.sql" for name in shared), *sorted(own.glob("*.sql")))
+
+
+async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", files: Sequence[Path]) -> list[str]:
+    """Apply what is missing and return its names. Durable file by file; a repeat does nothing."""
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+        await asyncio.sleep(0.2)
+    try:
+        await connection.execute(CREATE_LEDGER)
+        applied = {row["name"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
+        return [file.name for file in files if await _apply(connection, file, applied)]
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", file: Path, applied: dict[str, str]) -> bool:
+    sql = file.read_text()
+    digest = hashlib.sha256(sql.encode()).hexdigest()
+    if file.name in applied:
+        if applied[file.name] != digest:
+            raise MigrationChanged(f"{file.name} was applied as another text: write a new file instead.")
+        return False
+    if sql.startswith(NO_TRANSACTION):
+        await connection.execute(sql)
+        await connection.execute(INSERT_APPLIED, file.name, digest)
+    else:
+        async with connection.transaction():
+            await connection.execute(sql)
+            await connection.execute(INSERT_APPLIED, file.name, digest)
+    log.info("migration.applied", file=file.name)
+    return True

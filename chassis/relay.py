@@ -1,0 +1,121 @@
+"""How outbox rows reach Kafka: oldest first, all acknowledged, then deleted. At least once, in order per key.
+
+One relay is active per outbox, by a session advisory lock; the others stand by. A frozen one loses its session
+(`idle_session_timeout`) and with it the lock; when it thaws it may repeat old rows after new ones, which is why
+consumers take facts as a set or compare versions.
+
+Never `id > last`: ids are drawn before commit, so a later id can be visible before an earlier one.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from chassis.lifecycle import Progress
+from chassis.metrics import OUTBOX_PENDING, OUTBOX_PUBLISHED
+from chassis.outbox import Outbox, unpack
+from chassis.postgres import UNAVAILABLE
+from schemas.topics import MAX_DEAD_LETTER_BYTES
+
+log = structlog.get_logger()
+
+LOCK: Final = 0x6F75_7462_6F78  # "outbox"
+BATCH: Final = 500
+POLL_SECONDS: Final = 0.02
+STANDBY_SECONDS: Final = 1.0
+HEARTBEAT_SECONDS: Final = 3.0
+IDLE_SESSION_TIMEOUT: Final = "15s"
+
+SELECT_OLDEST = "SELECT id, topic, key, value, headers FROM outbox ORDER BY id LIMIT $1"
+DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+#: An estimate that costs nothing: exact counts are for the auditor.
+COUNT = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 10000) AS some"
+
+
+class Relay:
+    """Publishes one service's outbox. `run` ends only by cancellation; what goes wrong is retried for ever."""
+
+    def __init__(self, *, connection: Mapping[str, Any], bootstrap: str, outbox: Outbox, progress: Progress) -> None:
+        self._connection_arguments = {
+            **connection,
+            "server_settings": {**connection["server_settings"], "idle_session_timeout": IDLE_SESSION_TIMEOUT},
+        }
+        self._bootstrap = bootstrap
+        self._outbox = outbox
+        self._progress = progress
+
+    async def run(self) -> None:
+        delay = 0.1
+        while True:
+            try:
+                await self._publish_while_leading()
+            except (*UNAVAILABLE, asyncpg.PostgresError, KafkaError) as error:
+                # Whatever failed, session and producer are made anew: an idempotent producer can stay broken.
+                log.warning("relay.retrying", error=type(error).__name__, detail=str(error)[:200])
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+            else:
+                delay = 0.1
+            self._progress.beat()
+
+    async def _publish_while_leading(self) -> None:
+        connection = await asyncpg.connect(**self._connection_arguments)
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                self._progress.beat()
+                await asyncio.sleep(STANDBY_SECONDS)
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                enable_idempotence=True,
+                max_request_size=MAX_DEAD_LETTER_BYTES + 64 * 1024,
+                linger_ms=2,
+            )
+            await producer.start()
+            try:
+                log.info("relay.leading", service=self._outbox.service)
+                while True:
+                    await self._publish_oldest(connection, producer)
+            finally:
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    await asyncio.wait_for(producer.stop(), timeout=5)
+        finally:
+            connection.terminate()
+
+    async def _publish_oldest(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", producer: AIOKafkaProducer
+    ) -> None:
+        self._outbox.committed.clear()
+        rows = await connection.fetch(SELECT_OLDEST, BATCH)
+        self._progress.beat()
+        if not rows:
+            OUTBOX_PENDING.set(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._outbox.committed.wait(), timeout=POLL_SECONDS)
+            return
+        sent = [
+            await producer.send(row["topic"], key=row["key"], value=row["value"], headers=unpack(row["headers"]))
+            for row in rows
+        ]
+        await self._all_acknowledged(connection, sent)
+        await connection.execute(DELETE, [row["id"] for row in rows])
+        OUTBOX_PUBLISHED.inc(len(rows))
+        OUTBOX_PENDING.set(await connection.fetchval(COUNT) if len(rows) == BATCH else 0)
+
+    async def _all_acknowledged(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", sent: list["asyncio.Future[Any]"]
+    ) -> None:
+        """Wait for every acknowledgement, keeping the session (and so the lock) alive while Kafka is away."""
+        waiting = set(sent)
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, timeout=HEARTBEAT_SECONDS)
+            for acknowledgement in done:
+                acknowledgement.result()
+            if waiting:
+                await connection.execute("SELECT 1")
+                self._progress.beat()

@@ -1,0 +1,253 @@
+"""The life of a service process: come up in any order, serve, drain on SIGTERM, die loudly when broken."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import structlog
+import uvicorn
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from chassis import migrations
+from chassis.clock import Clock, SystemClock
+from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
+from chassis.lifecycle import Background, Progress
+from chassis.outbox import Outbox
+from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
+from chassis.relay import Relay
+from chassis.settings import ServiceSettings
+from chassis.telemetry import configure_logs
+from chassis.web import problems
+from chassis.web.correlation import Correlation
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Runtime:
+    """What a running service hands to its routes, consumers and tasks."""
+
+    service: str
+    settings: ServiceSettings
+    clock: Clock
+    outbox: Outbox
+    pool: Pool | None = None
+
+    def require_pool(self) -> Pool:
+        if self.pool is None:
+            raise ConnectionError("PostgreSQL was not reached yet.")
+        return self.pool
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """The one transaction of a request. Problem 503 when the database is away; wakes the relay after commit."""
+        try:
+            async with transaction(self.require_pool(), timeout_seconds=5) as tx:
+                yield tx
+        except UNAVAILABLE as error:
+            log.warning("request.unavailable", error=type(error).__name__)
+            raise problems.unavailable() from None
+        self.outbox.wake()
+
+
+@dataclass(frozen=True)
+class Task:
+    """Background work of a service's own, started once the database is there."""
+
+    name: str
+    work: Callable[[Progress], Any]
+    #: Liveness fails when the work does not beat for so long.
+    stale_after_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that makes one service different from the others."""
+
+    runtime: Runtime
+    title: str
+    #: Names in `chassis/sql`, applied before the service's own migrations.
+    shared_tables: Sequence[str]
+    routers: Sequence[APIRouter]
+    readings: Sequence[Reading] = ()
+    tasks: Sequence[Task] = ()
+    consumers: list[Consumer] = field(default_factory=list)
+
+
+def make_runtime(service: str, settings: ServiceSettings, clock: Clock | None = None) -> Runtime:
+    return Runtime(service=service, settings=settings, clock=clock or SystemClock(), outbox=Outbox(service))
+
+
+def make_app(service: Service) -> FastAPI:
+    """The ASGI application. Nothing connects before its lifespan begins."""
+    running = _Running(service)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running.background.start("come-up", running.come_up(), ends=True)
+        yield
+        await running.drain()
+
+    app = FastAPI(
+        title=f"Akashi {service.runtime.service}",
+        summary=service.title,
+        version="1",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+        # A trailing slash is another address, not a redirect that loses the body.
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.add_middleware(Correlation)
+    app.include_router(_health(running))
+    if service.runtime.settings.role != "worker":
+        for router in service.routers:
+            app.include_router(router)
+    return app
+
+
+def serve(service: Service) -> None:
+    """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke."""
+    settings = service.runtime.settings
+    configure_logs(service.runtime.service, settings.log_level)
+    uvicorn.run(
+        make_app(service),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+        server_header=False,
+    )
+
+
+class _Running:
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.runtime = service.runtime
+        self.background = Background()
+        self.progresses: list[Progress] = []
+        settings = self.runtime.settings
+        self.broker = make_broker(
+            settings.kafka_bootstrap,
+            client_id=f"akashi-{self.runtime.service}",
+            drain_seconds=settings.drain_seconds,
+        )
+        self.works = settings.role != "web"
+        self.consuming = not (self.works and service.readings)
+
+    async def come_up(self) -> None:
+        """Wait for PostgreSQL, migrate, then start what needs Kafka, which may come later still."""
+        runtime, settings = self.runtime, self.runtime.settings
+        pool = await connect_pool(settings, runtime.service)
+        await self._until_done("migrate", UNAVAILABLE, self._migrate)
+        runtime.pool = pool
+        if not self.works:
+            return
+        for task in self.service.tasks:
+            self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
+        relay = Relay(
+            connection=address(settings, runtime.service),
+            bootstrap=settings.kafka_bootstrap,
+            outbox=runtime.outbox,
+            progress=self._progress("relay", 120),
+        )
+        self.background.start("relay", relay.run())
+        if self.service.readings:
+            for reading in self.service.readings:
+                subscribe(self.broker, self._consumer(reading), batch_records=settings.batch_records)
+            await self._until_done("kafka", (KafkaError, OSError), self.broker.start)
+            self.consuming = True
+        log.info("service.up", role=settings.role)
+
+    def _consumer(self, reading: Reading) -> Consumer:
+        consumer = Consumer(
+            reading,
+            pool=self.runtime.require_pool,
+            outbox=self.runtime.outbox,
+            clock=self.runtime.clock,
+            progress=self._progress(f"consumer {reading.group}", MAX_POLL_SECONDS),
+            parked_per_minute_limit=self.runtime.settings.parked_per_minute_limit,
+        )
+        self.service.consumers.append(consumer)
+        return consumer
+
+    def _progress(self, name: str, stale_after_seconds: float) -> Progress:
+        progress = Progress(name, stale_after_seconds=stale_after_seconds)
+        self.progresses.append(progress)
+        return progress
+
+    async def _migrate(self) -> None:
+        name = self.runtime.service
+        connection = await asyncpg.connect(**{**address(self.runtime.settings, name), "command_timeout": 600})
+        try:
+            await migrations.migrate(connection, migrations.files_of(name, self.service.shared_tables))
+        finally:
+            await connection.close()
+
+    async def _until_done(self, what: str, again: tuple[type[Exception], ...], attempt: Callable[[], Any]) -> None:
+        delay = 0.2
+        while True:
+            try:
+                await attempt()
+            except again as error:
+                log.warning("service.waiting", for_=what, error=type(error).__name__)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+            else:
+                return
+
+    async def drain(self) -> None:
+        """Finish the batch in hand, publish no more, and give everything back. What is left is in the outbox."""
+        log.info("service.draining")
+        with contextlib.suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds)
+        await self.background.stop()
+        if self.runtime.pool is not None:
+            with contextlib.suppress(TimeoutError, *UNAVAILABLE):
+                await asyncio.wait_for(self.runtime.pool.close(), timeout=5)
+        log.info("service.down")
+
+    async def missing(self) -> list[str]:
+        """The neighbours that cannot be reached now."""
+        missing = []
+        try:
+            async with asyncio.timeout(3):
+                await self.runtime.require_pool().fetchval("SELECT 1")
+        except (TimeoutError, *UNAVAILABLE):
+            missing.append("postgres")
+        if not self.consuming or (self.works and self.service.readings and not await self.broker.ping(timeout=3)):
+            missing.append("kafka")
+        missing.extend(
+            f"consumer {consumer.reading.group} stopped"
+            for consumer in self.service.consumers
+            if consumer.guard.tripped
+        )
+        return missing
+
+
+def _health(running: _Running) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health/live", summary="Is this process moving? Asks no neighbour.")
+    async def live() -> JSONResponse:
+        stale = [progress.name for progress in running.progresses if progress.is_stale]
+        return JSONResponse({"live": not stale, "stale": stale}, status_code=503 if stale else 200)
+
+    @router.get("/health/ready", summary="Can this process do its work now?")
+    async def ready() -> JSONResponse:
+        missing = await running.missing()
+        return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
+
+    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    async def metrics() -> PlainTextResponse:
+        return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router

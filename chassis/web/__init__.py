@@ -1,0 +1,1 @@
+"""What every HTTP side shares: problem documents, tokens, paging, health."""

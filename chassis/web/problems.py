@@ -1,0 +1,144 @@
+"""How a program learns what is wrong: problem documents (RFC 9457). Input is never repeated in one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from structlog.contextvars import get_contextvars
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One field that cannot stay as it is, and why."""
+
+    field: str
+    #: Id of the rule in docs/domain.md, or the kind of the fault.
+    rule: str
+    message_ja: str
+    message_en: str
+
+
+class Problem(Exception):
+    """Ends a request with a problem document. Rolls back the request's transaction."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        title: str,
+        *,
+        detail: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(title)
+        self.status = status
+        self.slug = slug
+        self.title = title
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+    def response(self) -> JSONResponse:
+        body: dict[str, Any] = {
+            "type": f"urn:akashi:problem:{self.slug}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [asdict(error) for error in self.errors] or None,
+            "correlation_id": get_contextvars().get("correlation_id"),
+            **self.extensions,
+        }
+        present = {name: value for name, value in body.items() if value is not None}
+        return JSONResponse(present, status_code=self.status, media_type=MEDIA_TYPE, headers=self.headers)
+
+
+class ProblemDocument(BaseModel):
+    """The shape of every error answer, for OpenAPI."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    correlation_id: str | None = None
+    errors: list[dict[str, str]] | None = None
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route: each of these statuses answers with a problem document."""
+    return {
+        status: {
+            "model": ProblemDocument,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+        }
+        for status in sorted({*statuses, 503})
+    }
+
+
+def unavailable() -> Problem:
+    return Problem(503, "unavailable", "The service cannot reach its database just now.", headers={"Retry-After": "1"})
+
+
+#: What pydantic finds, in the words of the form. Kinds not listed read as "not valid".
+_KINDS_JA = {
+    "missing": "必須項目です。",
+    "string_too_long": "長すぎます。",
+    "string_too_short": "必須項目です。",
+    "extra_forbidden": "この項目はありません。",
+    "int_parsing": "整数を入力してください。",
+    "int_type": "整数を入力してください。",
+    "bool_type": "true または false を指定してください。",
+    "date_from_datetime_parsing": "日付(YYYY-MM-DD)を入力してください。",
+    "greater_than": "値が小さすぎます。",
+    "greater_than_equal": "値が小さすぎます。",
+    "less_than_equal": "値が大きすぎます。",
+    "literal_error": "選択肢にありません。",
+}
+
+
+def field_errors(error: ValidationError | RequestValidationError, *, skip: int = 0) -> list[FieldError]:
+    """What a validation found, field by field, without the values."""
+    return [
+        FieldError(
+            field=".".join(str(part) for part in fault["loc"][skip:]) or "body",
+            rule=fault["type"],
+            message_ja=_KINDS_JA.get(fault["type"], "入力内容が正しくありません。"),
+            message_en=fault["type"].replace("_", " ").capitalize() + ".",
+        )
+        for fault in error.errors()
+    ]
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    return Problem(422, "invalid", "The request cannot be accepted as it is.", errors=errors)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem document."""
+
+    @app.exception_handler(Problem)
+    async def answer_problem(_: Request, problem: Problem) -> JSONResponse:
+        return problem.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        if any(fault["type"] == "json_invalid" for fault in error.errors()):
+            return not_json().response()
+        return invalid(field_errors(error, skip=1)).response()
+
+    @app.exception_handler(HTTPException)
+    async def answer_http(_: Request, error: HTTPException) -> JSONResponse:
+        return Problem(error.status_code, "http", str(error.detail), headers=error.headers or {}).response()
+
+
+def not_json() -> Problem:
+    return Problem(400, "not-json", "The body is not a JSON document.")
