@@ -1,0 +1,1 @@
+"""The four programs. They meet on topics, never by import."""

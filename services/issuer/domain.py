@@ -1,0 +1,115 @@
+"""May this be guaranteed? Pure: the same application gives the same answer in a replay."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from reference.model import Limits, Purchaser
+
+#: Goes into every decision; raise it when an answer can change.
+RULES_VERSION: Final = "2026.1"
+
+ELECTRONIC: Final = "electronic"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One product asked for."""
+
+    product: str
+    form: str
+    amount_yen: int
+    ratio_percent: Decimal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule says about a product, or about the whole application when `product` is None."""
+
+    rule: str
+    product: str | None
+    message_ja: str
+    message_en: str
+
+
+class Verdict(Enum):
+    DECIDED = "decided"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What the rules make of an application. It waits as a whole when one product needs a person (DEC-3)."""
+
+    verdict: Verdict
+    #: Products that break a hard rule, with why. No person can accept those.
+    returned: Mapping[str, tuple[Finding, ...]]
+    #: What a person should look at.
+    findings: tuple[Finding, ...]
+    #: Sum of the products that can be accepted.
+    amount_yen: int
+
+
+def assess(
+    requests: Sequence[Request],
+    *,
+    works_kind: str,
+    contract_date: date,
+    purchaser: Purchaser,
+    limits: Limits,
+    exposure_yen: int,
+) -> Assessment:
+    """Apply the hard rules, then the limits. `exposure_yen` is what the contractor's guarantees add up to so far."""
+    returned = dict(_returned(requests, works_kind, contract_date, purchaser))
+    open_requests = [request for request in requests if request.product not in returned]
+    amount_yen = sum(request.amount_yen for request in open_requests)
+    findings = tuple(_beyond_limits(open_requests, limits, exposure_yen + amount_yen))
+    return Assessment(
+        verdict=Verdict.QUEUED if findings else Verdict.DECIDED,
+        returned=returned,
+        findings=findings,
+        amount_yen=amount_yen,
+    )
+
+
+def _returned(
+    requests: Sequence[Request], works_kind: str, contract_date: date, purchaser: Purchaser
+) -> Iterable[tuple[str, tuple[Finding, ...]]]:
+    for request in requests:
+        if request.form != ELECTRONIC:
+            continue
+        refusal = purchaser.electronic_refusal(
+            works_kind=works_kind, product=request.product, contract_date=contract_date
+        )
+        if refusal is not None:
+            finding = Finding(refusal.rule_id, request.product, refusal.message_ja, refusal.message_en)
+            yield request.product, (finding,)
+
+
+def _beyond_limits(requests: Sequence[Request], limits: Limits, exposure_yen: int) -> Iterable[Finding]:
+    for request in requests:
+        cap = limits.ratio_percent(request.product)
+        if request.ratio_percent > cap:
+            yield Finding(
+                "LIM-1",
+                request.product,
+                f"割合が{request.ratio_percent}%で、上限の{cap}%を超えています。",
+                f"The ratio is {request.ratio_percent} %, above the limit of {cap} %.",
+            )
+        if request.amount_yen > limits.amount_yen:
+            yield Finding(
+                "LIM-2",
+                request.product,
+                f"保証金額が{request.amount_yen:,}円で、上限の{limits.amount_yen:,}円を超えています。",
+                f"The amount is {request.amount_yen:,} yen, above the limit of {limits.amount_yen:,} yen.",
+            )
+    if requests and exposure_yen > limits.exposure_yen:
+        yield Finding(
+            "LIM-3",
+            None,
+            f"契約者の保証残高が{exposure_yen:,}円となり、上限の{limits.exposure_yen:,}円を超えます。",
+            f"The contractor's guarantees would add up to {exposure_yen:,} yen, above {limits.exposure_yen:,} yen.",
+        )
