@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,8 @@ class Service:
     routers: Sequence[APIRouter]
     readings: Sequence[Reading] = ()
     tasks: Sequence[Task] = ()
+    #: Definitions that OpenAPI needs beside those of the routes' models.
+    schemas: Mapping[str, Any] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
 
 
@@ -110,6 +112,7 @@ def make_app(service: Service) -> FastAPI:
     if service.runtime.settings.role != "worker":
         for router in service.routers:
             app.include_router(router)
+        app.openapi()["components"]["schemas"].update(service.schemas)
     return app
 
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from structlog.contextvars import get_contextvars
+
+log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -138,6 +141,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def answer_http(_: Request, error: HTTPException) -> JSONResponse:
         return Problem(error.status_code, "http", str(error.detail), headers=error.headers or {}).response()
+
+    @app.exception_handler(Exception)
+    async def answer_broken(_: Request, error: Exception) -> JSONResponse:
+        log.error("request.broken", error=type(error).__name__, exc_info=error)
+        return Problem(500, "internal", "Something is wrong on our side.").response()
 
 
 def not_json() -> Problem:

@@ -237,7 +237,7 @@ async def decide_at_desk(
             return decided_at
         raise Problem(409, "already-decided", "The application does not wait any more.", status_now=row["status"])
     if outcome == "returned" and not message.strip():
-        raise invalid([FieldError("message", "DEC-4", "差し戻しの理由を入力してください。", "Say why it is returned.")])
+        raise invalid([FieldError("message", "DEC-8", "差し戻しの理由を入力してください。", "Say why it is returned.")])
     event = ApplicationSubmitted.model_validate_json(row["submitted"])
     cause = Cause(row["correlation_id"], None, row["traceparent"])
     now = issuing.clock.now()

@@ -23,7 +23,7 @@ def certificate_id(application_id: UUID, product: str, version: int) -> UUID:
 
 
 def number_at(surety: Surety, branch_id: str, year: int, ordinal: int) -> str:
-    """The `ordinal`-th number (from 1) of a branch's year: 99,999 of a block, then the next block (NUM-2)."""
+    """The `ordinal`-th number (from 1) of a branch's year: 99,999 of a block, then the next block (NUM-5)."""
     blocks = surety.blocks(branch_id, year)
     block, serial = divmod(ordinal - 1, contract_number.SERIALS_PER_BLOCK)
     if block >= len(blocks):

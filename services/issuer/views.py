@@ -1,17 +1,15 @@
 """What the desk reads."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from asyncpg import Record
 from pydantic import BaseModel, Field
 
 from chassis import sealing
 from chassis.postgres import Transaction
-from chassis.web.paging import write_cursor
+from chassis.web.paging import page_of
 from schemas.applications import ApplicationSubmitted
 from schemas.decisions import Finding
 from schemas.sealed import Contact
@@ -86,7 +84,7 @@ async def queue(tx: Transaction, surety_id: str, *, after: UUID | None, limit: i
                 findings=json.loads(row["findings"]),
             )
         )
-    return Queue(items=items, next_cursor=_next(rows, limit, lambda row: row["id"]))
+    return Queue(items=items, next_cursor=page_of(rows, limit, lambda row: (row["id"],)))
 
 
 async def application(
@@ -123,7 +121,7 @@ async def to_print(tx: Transaction, surety_id: str, *, after: UUID | None, limit
         )
         for row in rows[:limit]
     ]
-    return ToPrint(items=items, next_cursor=_next(rows, limit, lambda row: row["certificate_id"]))
+    return ToPrint(items=items, next_cursor=page_of(rows, limit, lambda row: (row["certificate_id"],)))
 
 
 def _open_contact(event: ApplicationSubmitted, wrapped: bytes | None, private_key: bytes) -> Contact | None:
@@ -135,7 +133,3 @@ def _open_contact(event: ApplicationSubmitted, wrapped: bytes | None, private_ke
         sealing.unb64(event.contact.nonce), sealing.unb64(event.contact.ciphertext), about=event.application_id
     )
     return Contact.model_validate_json(opened)
-
-
-def _next(rows: list[Record], limit: int, key: Callable[[Record], UUID]) -> str | None:
-    return write_cursor(key(rows[limit - 1])) if len(rows) > limit else None

@@ -23,7 +23,7 @@ CREATE TABLE application (
 );
 CREATE INDEX application_of_contractor ON application (contractor_id, id DESC);
 
--- One row per product asked for. The same works and product twice is one too many (APP-2), while it is `active`.
+-- One row per product asked for. The same works and product twice is one too many (APP-4), while it is `active`.
 CREATE TABLE product (
     application_id uuid NOT NULL REFERENCES application,
     product text NOT NULL,

@@ -56,7 +56,7 @@ def make_router(desk: Desk) -> APIRouter:
     async def list_queue(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Queue:
         async with runtime.transaction() as tx:
             person = await desk.who(tx, request)
-            return await views.queue(tx, person.subject_id, after=read_cursor(cursor), limit=limit)
+            return await views.queue(tx, person.subject_id, after=read_cursor(cursor, UUID)[0], limit=limit)
 
     @router.get("/applications/{application_id}", summary="All facts of one", responses=documented(401, 403, 404, 422))
     async def get_application(request: Request, application_id: UUID) -> views.DeskApplication:
@@ -97,7 +97,7 @@ def make_router(desk: Desk) -> APIRouter:
     async def list_paper(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.ToPrint:
         async with runtime.transaction() as tx:
             person = await desk.who(tx, request)
-            return await views.to_print(tx, person.subject_id, after=read_cursor(cursor), limit=limit)
+            return await views.to_print(tx, person.subject_id, after=read_cursor(cursor, UUID)[0], limit=limit)
 
     @router.post(
         "/paper/{contract_number}/printed",

@@ -1,0 +1,47 @@
+# Everything starts here: `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status logs test check bench clean bootstrap
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Where the tests find their broker and database: local (no Docker) or containers.
+STACK ?= local
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 stops afterwards)
+	@$(BIN)/akashi demo $(if $(ONCE),--once)
+
+up: bootstrap ## Start everything on this machine, without Docker
+	@$(BIN)/akashi up
+
+down: bootstrap ## Stop everything; what was stored stays
+	@$(BIN)/akashi down
+
+status: bootstrap ## Show how every part is
+	@$(BIN)/akashi status
+
+logs: bootstrap ## Show the end of a part's log (PART=intake)
+	@$(BIN)/akashi logs $(PART)
+
+test: bootstrap ## Run the tests (STACK=containers uses Docker, ARGS= goes to pytest)
+	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest $(ARGS)
+
+check: bootstrap ## Lint, types, rules between rooms, schemas, tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -m schemas check
+	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest $(ARGS)
+
+bench: bootstrap ## Measure how much goes through
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean: ## Stop everything, forget what was stored, remove .venv
+	@if [ -x $(BIN)/akashi ]; then $(BIN)/akashi clean; fi
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+bootstrap:
+	@$(PYTHON) -m deploy.local.bootstrap

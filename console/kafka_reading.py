@@ -1,0 +1,115 @@
+"""How topics are read from their beginning to a point, by nobody's consumer group, so that nothing is taken from anyone."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from deploy.local.problem import Problem
+from schemas.topics import MAX_DEAD_LETTER_BYTES
+
+#: A broker that says a partition goes on, and then gives nothing for so long, has a fault.
+_STALLED_SECONDS: Final = 30.0
+_POLL_RECORDS: Final = 2000
+
+
+class Reader:
+    """Reads some topics; each call of `records_until` goes on where the last one ended."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+
+    async def ends(self, *topics: str) -> dict[TopicPartition, int]:
+        """Where the topics end now."""
+        asked = [partition for partition in self._partitions if partition.topic in topics]
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(asked)
+        return ends
+
+    async def records_until(self, ends: dict[TopicPartition, int]) -> AsyncIterator[Sequence[ConsumerRecord]]:
+        """What lies before `ends` and was not read yet, a partition's records in their order."""
+        behind = {p: end for p, end in ends.items() if await self._consumer.position(p) < end}
+        self._consumer.pause(*(p for p in self._partitions if p not in behind))
+        self._consumer.resume(*behind)
+        moved_at = time.monotonic()
+        while behind:
+            polled = await self._consumer.getmany(*behind, timeout_ms=500, max_records=_POLL_RECORDS)
+            for partition, records in polled.items():
+                end = behind[partition]
+                yield [record for record in records if record.offset < end]
+                if records[-1].offset >= end:
+                    # What came later is for the next call.
+                    self._consumer.seek(partition, end)
+            if polled:
+                moved_at = time.monotonic()
+            elif time.monotonic() - moved_at > _STALLED_SECONDS:
+                raise Problem(
+                    f"Kafka gave nothing of {next(iter(behind)).topic} for {_STALLED_SECONDS:.0f} s: "
+                    "look at the broker's log, then try again."
+                )
+            for partition in list(behind):
+                if await self._consumer.position(partition) >= behind[partition]:
+                    del behind[partition]
+                    self._consumer.pause(partition)
+
+
+@contextlib.asynccontextmanager
+async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A broker to ask. `Problem` when there is none."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="akashi-console")
+    try:
+        await admin.start()
+    except KafkaError as error:
+        await admin.close()
+        raise unreachable(bootstrap, error) from None
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+@contextlib.asynccontextmanager
+async def open_reader(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Reader]:
+    """A reader of all partitions of these topics, at their beginning. `Problem` when one is missing."""
+    partitions = await _partitions(bootstrap, topics)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="akashi-console",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MAX_DEAD_LETTER_BYTES,
+        fetch_max_wait_ms=50,
+    )
+    consumer.assign(partitions)
+    try:
+        await consumer.start()
+        yield Reader(consumer, partitions)
+    except KafkaConnectionError as error:
+        raise unreachable(bootstrap, error) from None
+    finally:
+        await consumer.stop()
+
+
+def unreachable(bootstrap: str, error: Exception) -> Problem:
+    return Problem(
+        f"Kafka at {bootstrap} can't be reached ({type(error).__name__}): "
+        "start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP."
+    )
+
+
+async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+    # Asked for all topics: asking for one by name could create it.
+    async with open_admin(bootstrap) as admin:
+        known = {found["topic"]: found["partitions"] for found in await admin.describe_topics()}
+    if missing := sorted(set(topics) - known.keys()):
+        raise Problem(f"The broker has no topic {', '.join(missing)}: make it with `akashi topics create`.")
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        for number in sorted(partition["partition"] for partition in known[topic])
+    ]

@@ -1,0 +1,95 @@
+"""How does a command run, and how does it tell a person what went wrong?"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any, Final, NoReturn, TypeVar
+
+import typer
+
+from deploy.local.problem import Problem
+
+T = TypeVar("T")
+
+#: Nothing was found wrong, because nothing could be looked at.
+EXIT_COULD_NOT_CHECK: Final = 2
+
+
+def run(work: Coroutine[Any, Any, T], *, failed: int = 1) -> T:
+    """The result of a command's work; a sentence on standard error and exit `failed` where it could not be done."""
+    _quieten_libraries()
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as error:
+        problem = explain(error)
+        if problem is None:
+            raise
+        fail(problem, failed)
+
+
+def fail(problem: Problem, code: int = 1) -> NoReturn:
+    print(problem, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def explain(error: Exception) -> Problem | None:
+    """What a person can do about it; None where it is our bug."""
+    if isinstance(error, Problem):
+        return error
+    # Here, because only a failure should cost these imports.
+    return _about_files(error) or _about_kafka(error) or _about_postgres(error)
+
+
+def _about_files(error: Exception) -> Problem | None:
+    from chassis.migrations import MigrationChanged  # noqa: PLC0415 - see `explain`
+    from chassis.settings import SecretMissing  # noqa: PLC0415
+    from reference.errors import InvalidReference  # noqa: PLC0415
+
+    if isinstance(error, SecretMissing | MigrationChanged | InvalidReference):
+        return Problem(str(error))
+    return None
+
+
+def _about_kafka(error: Exception) -> Problem | None:
+    from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError  # noqa: PLC0415
+
+    match error:
+        case UnknownTopicOrPartitionError():
+            return Problem("A topic is missing on the broker: make it with `akashi topics create`.")
+        case KafkaConnectionError():
+            return Problem(
+                "Kafka can't be reached: start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP."
+            )
+        case KafkaError():
+            return Problem(f"Kafka refused ({type(error).__name__}): try again, and look at the broker's log if it stays.")
+    return None
+
+
+def _about_postgres(error: Exception) -> Problem | None:
+    import asyncpg  # noqa: PLC0415 - see `explain`
+
+    match error:
+        case asyncpg.InvalidCatalogNameError():
+            return Problem("The service's database is missing: make it with `akashi setup`.")
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return Problem("PostgreSQL refused the password: correct AKASHI_SECRETS_DIR, or run `akashi setup`.")
+        case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
+            return Problem("The service's tables are missing or old: make them with `akashi migrate`.")
+        case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return Problem(
+                f"PostgreSQL can't be used ({type(error).__name__}): start the stack with `akashi up`, "
+                "or correct AKASHI_POSTGRES_HOST and AKASHI_POSTGRES_PORT."
+            )
+    return None
+
+
+def _quieten_libraries() -> None:
+    """Only the command speaks: what a library logs would stand between its lines."""
+    # Here, because `--help` needs no logs.
+    import structlog  # noqa: PLC0415
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

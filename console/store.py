@@ -1,0 +1,75 @@
+"""Every SQL statement of the console, and the way to each service's database."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from chassis.postgres import SESSION
+from console.environment import Stack
+from deploy.local.problem import Problem
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Record = asyncpg.Record
+else:
+    Connection = Record = Any
+
+#: Keep a contractor unless there is one of this id.
+INSERT_CONTRACTOR: Final = """
+INSERT INTO contractor (id, name, address, representative) VALUES ($1, $2, $3, $4)
+ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+SELECT_CONTRACTOR: Final = "SELECT id, name, address, representative FROM contractor WHERE id = $1"
+SELECT_ACCOUNT: Final = "SELECT id, role, subject_id, person, disabled_at FROM account WHERE id = $1"
+#: Revoke the one token that begins with these digits.
+REVOKE_TOKEN: Final = """
+UPDATE token SET revoked_at = now()
+WHERE encode(substring(sha256 FROM 1 FOR 4), 'hex') = $1 AND revoked_at IS NULL RETURNING account_id
+"""
+#: Which migrations a database has had.
+SELECT_APPLIED: Final = "SELECT name, sha256, applied_at FROM schema_migration"
+#: Everything the registry keeps of a certificate; streamed, so the order is the table's own.
+SELECT_REGISTRY: Final = """
+SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
+       issued_at, content, content_sha256, key_digest, pepper_id, registered_at
+FROM certificate
+"""
+
+_FETCH: Final = 2000
+
+
+@contextlib.asynccontextmanager
+async def connect(stack: Stack, service: str, *, idle_in_transaction_timeout: str = "10s") -> AsyncIterator[Connection]:
+    """A connection to a service's database, as that service."""
+    password = stack.secret(f"{service}/database_password")
+    try:
+        connection = await asyncpg.connect(
+            host=stack.postgres_host,
+            port=stack.postgres_port,
+            user=service,
+            database=service,
+            password=password,
+            server_settings={
+                **SESSION,
+                "application_name": "akashi-console",
+                "idle_in_transaction_session_timeout": idle_in_transaction_timeout,
+            },
+            timeout=10,
+        )
+    except (OSError, TimeoutError) as error:
+        raise Problem(
+            f"PostgreSQL at {stack.postgres_host}:{stack.postgres_port} can't be reached ({type(error).__name__}): "
+            "start the stack with `akashi up`, or correct AKASHI_POSTGRES_HOST and AKASHI_POSTGRES_PORT."
+        ) from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def registry_rows(connection: Connection) -> AsyncIterator[Record]:
+    """Every certificate of the registry, as the open transaction sees them, without holding them all."""
+    async for row in connection.cursor(SELECT_REGISTRY, prefetch=_FETCH):
+        yield row

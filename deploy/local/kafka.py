@@ -1,0 +1,162 @@
+"""A real Kafka broker on this machine, without Docker: KRaft, one node, its data in one folder."""
+
+import base64
+import os
+import socket
+import struct
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from deploy.local import java, kafka_jars
+from deploy.local.problem import Problem
+from deploy.local.process import LocalProcess
+from deploy.local.state import free_port
+
+_LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %-5p %m (%c{1})%n
+rootLogger.level = INFO
+rootLogger.appenderRef.out.ref = out
+# Several hundred lines of settings at every start.
+logger.settings.name = org.apache.kafka.common.config
+logger.settings.level = WARN
+"""
+
+
+class LocalKafka(LocalProcess):
+    """One broker that is its own controller, on 127.0.0.1 only.
+
+    Keeps topics, offsets and messages over `stop` and `kill`; the port may be another one at the next start.
+    """
+
+    name = "kafka"
+
+    def __init__(
+        self, state: Path, port: int, *, append_linger_ms: int = 0, progress: kafka_jars.Progress | None = None
+    ) -> None:
+        super().__init__(state, port)
+        self._append_linger_ms = append_linger_ms
+        self._progress = progress
+        self._logs = self.state / "data"
+        self._settings = self.state / "server.properties"
+
+    @property
+    def bootstrap(self) -> str:
+        return self.address
+
+    def prepare(self) -> None:
+        """Fetch the jars if they are not here, format the storage once, write this start's settings."""
+        self._jars = kafka_jars.ensure_jars(self._progress)
+        self._java = java.find()
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.state / "log4j2.properties").write_text(_LOG4J)
+        controller_port = free_port(self.port + 1, taken=[self.port])
+        self._settings.write_text(self._properties(self._logs, controller_port))
+        if not self._logs.exists():
+            self._format(controller_port)
+
+    def command(self) -> list[str]:
+        return [
+            str(self._java),
+            "-Xmx384m",
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            f"-Dlog4j2.configurationFile={self.state / 'log4j2.properties'}",
+            "kafka.Kafka",
+            str(self._settings),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            "CLASSPATH": os.pathsep.join(map(str, self._jars)),
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it names itself among the brokers that may lead partitions: an open port alone comes earlier."""
+        # Metadata, version 1, for no topic: https://kafka.apache.org/protocol.html#The_Messages_Metadata
+        request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(struct.pack(">i", len(request)) + request)
+                answer = connection.makefile("rb").read(12)
+        except OSError:
+            return False
+        return len(answer) == 12 and struct.unpack(">iii", answer)[2] == 1  # noqa: PLR2004 - length, correlation, brokers
+
+    def _properties(self, logs: Path, controller_port: int) -> str:
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            # Not written into the log (as a dynamic quorum's would be), so that the port may change.
+            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+            "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"BROKER://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "BROKER",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": logs,
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": 1,
+            "min.insync.replicas": 1,
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 8,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 8,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "share.coordinator.state.topic.num.partitions": 4,
+            # A group that stood still for a holiday continues where it was.
+            "offsets.retention.minutes": 365 * 24 * 60,
+            "group.initial.rebalance.delay.ms": 0,
+            # The default of 5 ms gathers the commits of many clients; with one machine's few it is only waiting.
+            "group.coordinator.append.linger.ms": self._append_linger_ms,
+            # After a crash the controller takes the broker's new life for a double until the old one's session ends,
+            # 9 s by default. Shorter than this, a machine that stalls would fence its only broker.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            # The defaults take a third of this heap, and 20 MB of address space per partition.
+            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+            "log.index.size.max.bytes": 1024 * 1024,
+        }
+        return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+    def _format(self, controller_port: int) -> None:
+        fresh = self._logs.with_suffix(".new")
+        settings = self.state / "format.properties"
+        settings.write_text(self._properties(fresh, controller_port))
+        tool = [str(self._java), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
+        done = subprocess.run(
+            [*tool, "--ignore-formatted", "-t", _cluster_id(), "-c", str(settings)],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+            raise Problem(f"Kafka's storage in {self.state} could not be formatted: {said[-1]}.")
+        # Only a complete format takes this name, so an interrupted one is done again.
+        fresh.rename(self._logs)
+        settings.unlink()
+
+
+def _cluster_id() -> str:
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["lock"]:
+        sys.exit("usage: python -m deploy.local.kafka lock")
+    kafka_jars.write_lock()

@@ -1,0 +1,104 @@
+"""What runs, in which order, and what does each part need to know of the others?"""
+
+import asyncio
+import http.client
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deploy.local.kafka import LocalKafka
+from deploy.local.parts import Part, ProcessSpec, StepSpec, server
+from deploy.local.postgres import LocalPostgres
+from deploy.local.problem import Problem
+
+__all__ = ["SERVICES", "Problem", "stack"]
+
+SERVICES = ("intake", "issuer", "registry", "notifier")
+_OK = 200
+
+
+def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ()) -> list[Part]:
+    """The parts, each after those it needs. `without` leaves parts out, as if they were never built."""
+    left_out = set(without)
+    secrets = state / "secrets"
+    postgres = LocalPostgres(
+        state / "postgres", ports["postgres"], password_file=secrets / "postgres" / "superuser_password"
+    )
+    kafka = LocalKafka(state / "kafka", ports["kafka"])
+
+    async def make_secrets() -> None:
+        # Here, because reading the topology should not cost the import of cryptography.
+        from deploy.secrets import make_secrets  # noqa: PLC0415
+
+        await asyncio.to_thread(make_secrets, secrets)
+
+    async def make_databases() -> None:
+        from deploy.databases import ensure_databases  # noqa: PLC0415 - as above, of asyncpg
+
+        passwords = {service: (secrets / service / "database_password").read_text() for service in SERVICES}
+        await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, passwords)
+
+    async def make_topics() -> None:
+        from chassis.kafka_topics import ensure_topics  # noqa: PLC0415 - as above, of aiokafka
+
+        await ensure_topics(kafka.bootstrap)
+
+    parts: list[Part] = [
+        StepSpec("secrets", make_secrets),
+        server(postgres, after=("secrets",)),
+        server(kafka),
+        _mailbox(state / "mailbox", ports),
+        StepSpec("databases", make_databases, after=("postgres",)),
+        StepSpec("topics", make_topics, after=("kafka",)),
+        *(_service(name, state, ports) for name in SERVICES),
+    ]
+    if unknown := left_out - {part.name for part in parts}:
+        raise Problem(f"There is no part named {', '.join(sorted(unknown))}: leave out one of the parts by its name.")
+    return [part for part in parts if part.name not in left_out]
+
+
+def _service(name: str, state: Path, ports: Mapping[str, int]) -> ProcessSpec:
+    settings = {
+        "AKASHI_KAFKA_BOOTSTRAP": f"127.0.0.1:{ports['kafka']}",
+        "AKASHI_POSTGRES_HOST": "127.0.0.1",
+        "AKASHI_POSTGRES_PORT": str(ports["postgres"]),
+        "AKASHI_SECRETS_DIR": str(state / "secrets" / name),
+        "AKASHI_HTTP_HOST": "127.0.0.1",
+        "AKASHI_HTTP_PORT": str(ports[name]),
+    }
+    if name == "notifier":
+        settings |= {"AKASHI_SMTP_HOST": "127.0.0.1", "AKASHI_SMTP_PORT": str(ports["smtp"])}
+    return ProcessSpec(
+        name=name,
+        command=lambda: [sys.executable, "-m", f"services.{name}"],
+        # The caller's own settings (AKASHI_*) pass; where the parts find each other is decided here.
+        environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1", **settings},
+        is_ready=lambda: _answers_ok(ports[name], "/health/ready"),
+        address=f"http://127.0.0.1:{ports[name]}",
+        # The mail box: so that stopping the notifier finds it still there.
+        after=("databases", "topics", "mailbox"),
+    )
+
+
+def _mailbox(folder: Path, ports: Mapping[str, int]) -> ProcessSpec:
+    chosen = {"--smtp-port": ports["smtp"], "--http-port": ports["mailbox"], "--state": folder}
+    options = [str(part) for pair in chosen.items() for part in pair]
+    return ProcessSpec(
+        name="mailbox",
+        command=lambda: [sys.executable, "-m", "deploy.local.mailbox", *options],
+        environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1"},
+        is_ready=lambda: _answers_ok(ports["mailbox"], "/readyz"),
+        address=f"http://127.0.0.1:{ports['mailbox']}",
+    )
+
+
+def _answers_ok(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == _OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,107 @@
+"""Which secrets does a deployment need, and who may see which?
+
+    postgres/superuser_password, postgres/<service>_password      for whoever makes the databases
+    <service>/database_password                                   the same value, for the service alone
+    {intake,issuer,notifier}/private_key                          X25519, raw, base64: what is sealed to each of them
+    intake/public_keys/{intake,issuer,notifier}, issuer/public_keys/intake
+    issuer/pepper, registry/pepper                                the same 32 bytes: the digest of an authentication key
+    intake/at_rest_key                                            authentication keys at rest
+
+Each service is given its own folder and no other.
+"""
+
+import base64
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+SERVICES = ("intake", "issuer", "registry", "notifier")
+
+
+def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
+    """Make every secret that is not there yet.
+
+    Nothing that exists is changed, so it can be repeated, also by several at once: all end with the same values.
+    """
+    keep = _Keeper(folder, file_mode, folder_mode)
+    keep("postgres/superuser_password", _password)
+    for service in SERVICES:
+        password = keep(f"postgres/{service}_password", _password)
+        keep(f"{service}/database_password", partial(str, password))
+
+    for reader in ("intake", "issuer", "notifier"):
+        private_key = keep(f"{reader}/private_key", _private_key)
+        keep(f"intake/public_keys/{reader}", partial(_public_half, private_key))
+    keep("issuer/public_keys/intake", (folder / "intake/public_keys/intake").read_text)
+
+    pepper = keep("issuer/pepper", _random_key)
+    keep("registry/pepper", lambda: pepper)
+    keep("intake/at_rest_key", _random_key)
+
+
+class _Keeper:
+    """Writes a value under a name unless there is one already; answers the one that is there."""
+
+    def __init__(self, root: Path, file_mode: int, folder_mode: int) -> None:
+        self._root = root
+        self._file_mode = file_mode
+        self._folder_mode = folder_mode
+        self._make_folder(root)
+
+    def __call__(self, name: str, draw: Callable[[], str]) -> str:
+        path = self._root / name
+        for parent in reversed(path.relative_to(self._root).parents[:-1]):
+            self._make_folder(self._root / parent)
+        if not path.exists():
+            self._write(path, draw())
+        return path.read_text()
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=self._folder_mode)
+            folder.chmod(self._folder_mode)
+
+    def _write(self, path: Path, value: str) -> None:
+        """Appear complete or not at all; the first of several wins, because a link never overwrites."""
+        number, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+        fresh = Path(name)
+        try:
+            with os.fdopen(number, "w") as file:
+                os.fchmod(number, self._file_mode)
+                file.write(value)
+                file.flush()
+                os.fsync(number)
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _random_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _private_key() -> str:
+    return base64.b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def _public_half(private_key: str) -> str:
+    key = X25519PrivateKey.from_private_bytes(base64.b64decode(private_key))
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
+        sys.exit("usage: python -m deploy.secrets FOLDER")
+    make_secrets(Path(sys.argv[1]))

@@ -1,0 +1,301 @@
+"""What intake does for contractors, and how it follows what became of their applications.
+
+Each gets an open transaction; none commits or publishes. The numbers of steps are those of docs/the-flow.md.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from uuid_utils.compat import uuid7
+
+from chassis import sealing
+from chassis.clock import Clock
+from chassis.decoding import Received, Refused
+from chassis.metrics import MUST_NEVER
+from chassis.outbox import Outbox
+from chassis.postgres import Transaction
+from chassis.telemetry import current_cause
+from chassis.web.idempotency import Answer
+from chassis.web.problems import FieldError, Problem, field_errors, invalid, not_json
+from chassis.web.tokens import Principal
+from reference.reader import Reference
+from schemas import authentication_key
+from schemas.applications import ApplicationSubmitted, Contractor, ProductApplied, WithdrawalRequested, Works
+from schemas.certificates import CertificateIssued
+from schemas.data_keys import DataKeyWrapped, WrappedKey
+from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, Finding, WithdrawalRefused
+from schemas.notifications import MailSent, MailUndeliverable
+from schemas.registrations import CertificateRegistered
+from schemas.sealed import Contact, SealedContact
+from schemas.views import CertificateViewed
+from services.intake import domain, store
+from services.intake.forms import ApplicationForm
+
+log = structlog.get_logger()
+
+FORM = TypeAdapter(ApplicationForm)
+REASONS = TypeAdapter(tuple[Finding, ...])
+#: This service, as a reader of its own data keys.
+SELF = "intake"
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What the handlers need besides a transaction."""
+
+    reference: Reference
+    clock: Clock
+    outbox: Outbox
+    #: Who can open contact data: reader → X25519 public key. `intake` itself is one of them.
+    readers: dict[str, bytes]
+    private_key: bytes = field(repr=False)
+    #: Seals authentication keys in the database.
+    at_rest: sealing.DataKey
+
+
+def parse_json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise not_json() from None
+
+
+def read_form(document: Any) -> ApplicationForm:
+    """The form in a JSON document. Problem 422 when its shape is not that of the form."""
+    try:
+        return FORM.validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise invalid(field_errors(error)) from None
+
+
+async def submit_application(tx: Transaction, document: Any, *, principal: Principal, taking: Taking) -> Answer:
+    """Take an application: when this returns and `tx` commits, it is durable together with its announcement.
+
+    Problem 422 names every field that breaks a rule; 409 the earlier application for the same works and product.
+    """
+    form = read_form(document)
+    faults = domain.check(form, taking.reference)
+    if faults:
+        raise invalid([FieldError(fault.field, fault.rule, fault.message_ja, fault.message_en) for fault in faults])
+    # Step 1: form → command → application row and its announcement, in one transaction.
+    application_id = uuid7()
+    now = taking.clock.now()
+    data_key = sealing.DataKey(uuid7(), os.urandom(32))
+    submitted = await _submitted(tx, form, application_id, data_key, principal=principal, taking=taking)
+    products = [applied.product for applied in submitted.products]
+    key = domain.works_key(principal.subject_id, form.works)
+    if form.replaces is not None:
+        await _replace(tx, form.replaces, products, principal)
+    wrapped = DataKeyWrapped(
+        application_id=application_id,
+        data_key_id=data_key.id,
+        created_at=now,
+        wrapped_for=tuple(
+            WrappedKey(reader=reader, wrapped=sealing.b64(_wrap(data_key, application_id, reader, public_key)))
+            for reader, public_key in taking.readers.items()
+            if reader != SELF
+        ),
+    )
+    own = _wrap(data_key, application_id, SELF, taking.readers[SELF])
+    if not await store.add_application(tx, submitted, works_key=key, wrapped_data_key=own):
+        earlier = await store.earlier_application(tx, key, products)
+        raise Problem(
+            409,
+            "already-applied",
+            "These works have an application for this product already.",
+            detail="To send a returned or withdrawn one again, name it in `replaces`. (APP-4)",
+            application_id=str(earlier),
+        )
+    cause = current_cause()
+    await taking.outbox.add(tx, [(wrapped, cause), (submitted, cause)])
+    log.info("application.submitted", application_id=str(application_id), products=products)
+    return Answer(202, {"application_id": str(application_id), "status": "submitted"})
+
+
+async def request_withdrawal(tx: Transaction, application_id: UUID, *, principal: Principal, taking: Taking) -> Answer:
+    """Ask the issuer to let an application go. Problem 409 when it is decided or withdrawn already."""
+    row = await store.lock_application(tx, application_id, principal.subject_id)
+    if row is None:
+        raise not_found()
+    if await store.is_answered(tx, application_id):
+        raise Problem(409, "already-decided", "The application is decided or withdrawn already.")
+    if row["withdrawal_requested_at"] is None:
+        now = taking.clock.now()
+        await store.set_withdrawal_requested(tx, application_id, now)
+        asked = WithdrawalRequested(application_id=application_id, requested_at=now, requested_by=principal.account_id)
+        await taking.outbox.add(tx, [(asked, current_cause())])
+    return Answer(202, {"application_id": str(application_id), "status": "withdrawal_requested"})
+
+
+async def disclose_key(tx: Transaction, contract_number: str, *, principal: Principal, taking: Taking) -> str:
+    """The authentication key of a certificate that has arrived, for its contractor. Every look is recorded (KEY-7)."""
+    rows = await store.history(tx, contract_number, principal.subject_id)
+    if not rows:
+        raise not_found()
+    latest = rows[0]
+    opened = taking.at_rest.open(latest["key_nonce"], latest["key_ciphertext"], about=latest["certificate_id"])
+    await store.add_disclosure(tx, uuid7(), latest["certificate_id"], principal.account_id, taking.clock.now())
+    return opened.decode()
+
+
+def open_contact(submitted: ApplicationSubmitted, wrapped: bytes | None, *, taking: Taking) -> Contact | None:
+    """The contact data of an application, or None when it was shredded."""
+    if wrapped is None:
+        return None
+    info = sealing.wrapping_info(submitted.application_id, SELF)
+    secret = sealing.open_with(taking.private_key, wrapped, info=info)
+    data_key = sealing.DataKey(submitted.contact.data_key_id, secret)
+    sealed = submitted.contact
+    return Contact.model_validate_json(
+        data_key.open(sealing.unb64(sealed.nonce), sealing.unb64(sealed.ciphertext), about=submitted.application_id)
+    )
+
+
+def not_found() -> Problem:
+    return Problem(404, "not-found", "There is no such thing here.")
+
+
+# Step 9: follow what the others tell. Each is a set of facts; order and repeats make no difference.
+
+
+async def follow_queued(tx: Transaction, batch: Sequence[Received[ApplicationQueued]]) -> None:
+    await store.add_queued(tx, [received.event for received in batch])
+
+
+async def follow_decided(tx: Transaction, batch: Sequence[Received[ApplicationDecided]]) -> None:
+    await store.add_decided(tx, [received.event for received in batch])
+    await store.add_outcomes(
+        tx,
+        [
+            (
+                received.event.application_id,
+                outcome.product,
+                outcome.outcome,
+                REASONS.dump_json(outcome.reasons).decode(),
+                outcome.contract_number,
+            )
+            for received in batch
+            for outcome in received.event.outcomes
+        ],
+    )
+
+
+async def follow_withdrawn(tx: Transaction, batch: Sequence[Received[ApplicationWithdrawn]]) -> None:
+    rows = [(received.event.application_id, received.event.withdrawn_at) for received in batch]
+    await store.add_withdrawals(tx, rows, "withdrawn")
+
+
+async def follow_refused(tx: Transaction, batch: Sequence[Received[WithdrawalRefused]]) -> None:
+    rows = [(received.event.application_id, received.event.refused_at) for received in batch]
+    await store.add_withdrawals(tx, rows, "refused")
+
+
+async def follow_certificates(tx: Transaction, batch: Sequence[Received[CertificateIssued]], *, taking: Taking) -> None:
+    """Keep the contractor's copy, with its key opened once and sealed again under our own."""
+    await store.add_certificates(tx, [_certificate(received.event, taking) for received in batch])
+    await _compare_copies(tx, [received.event.certificate_id for received in batch])
+
+
+async def follow_registrations(tx: Transaction, batch: Sequence[Received[CertificateRegistered]]) -> None:
+    await store.add_registrations(tx, [received.event for received in batch])
+    await _compare_copies(tx, [received.event.certificate_id for received in batch])
+
+
+async def follow_views(tx: Transaction, batch: Sequence[Received[CertificateViewed]]) -> None:
+    await store.add_views(tx, [received.event for received in batch])
+
+
+async def follow_mails(tx: Transaction, batch: Sequence[Received[MailSent | MailUndeliverable]]) -> None:
+    await store.add_mails(tx, [received.event for received in batch])
+
+
+def _certificate(event: CertificateIssued, taking: Taking) -> store.Certificate:
+    if event.content.sha256() != event.content_sha256:
+        raise Refused("content_does_not_match")
+    info = authentication_key.sealing_info(event.contract_number, event.certificate_id)
+    try:
+        key = sealing.open_with(taking.private_key, sealing.unb64(event.authentication_key.sealed), info=info)
+    except sealing.CannotOpen:
+        raise Refused("key_cannot_be_opened") from None
+    nonce, ciphertext = taking.at_rest.seal(key, about=event.certificate_id)
+    return store.Certificate(event, nonce, ciphertext)
+
+
+async def _compare_copies(tx: Transaction, certificate_ids: Sequence[UUID]) -> None:
+    different = await store.count_different(tx, certificate_ids)
+    if different:
+        MUST_NEVER.labels("copies_differ").inc(different)
+        log.critical("certificate.copies_differ", count=different)
+
+
+async def _submitted(
+    tx: Transaction,
+    form: ApplicationForm,
+    application_id: UUID,
+    data_key: sealing.DataKey,
+    *,
+    principal: Principal,
+    taking: Taking,
+) -> ApplicationSubmitted:
+    """The checked form as an event: contractor from the account, contact sealed, form and ratio resolved."""
+    row = await store.contractor(tx, principal.subject_id)
+    if row is None:
+        raise Problem(403, "forbidden", "This account belongs to no registered contractor.")
+    surety = taking.reference.surety(form.surety_id or "")
+    contact = Contact(
+        mail_address=form.mail_address,
+        department=form.contact.department,
+        title=form.contact.title,
+        person=form.contact.person,
+        telephone=form.contact.telephone,
+        message=form.message,
+    )
+    nonce, ciphertext = data_key.seal(contact.model_dump_json().encode(), about=application_id)
+    works = Works.model_validate(form.works, from_attributes=True)
+    return ApplicationSubmitted(
+        application_id=application_id,
+        replaces=form.replaces,
+        submitted_at=taking.clock.now(),
+        submitted_by=principal.account_id,
+        surety_id=surety.id,
+        branch_id=form.branch_id or "",
+        reference_version=taking.reference.version,
+        contractor=Contractor.model_validate(dict(row)),
+        works=works,
+        products=tuple(
+            ProductApplied.model_validate(
+                {
+                    **vars(product_form),
+                    "product": product,
+                    "form": domain.form_of(form, product_form, surety),
+                    "ratio_percent": domain.ratio_percent(
+                        product,
+                        amount_yen=product_form.amount_yen or 0,
+                        price_yen=works.price_yen,
+                        fiscal_year_amount_yen=product_form.fiscal_year_amount_yen,
+                    ),
+                }
+            )
+            for product, product_form in form.products.chosen().items()
+        ),
+        completion_mail_wanted=domain.completion_mail_wanted(form, surety),
+        contact=SealedContact(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+    )
+
+
+async def _replace(tx: Transaction, replaced: UUID, products: Sequence[str], principal: Principal) -> None:
+    """Make way for an application that replaces a returned or withdrawn one (APP-3)."""
+    if await store.lock_application(tx, replaced, principal.subject_id) is None:
+        raise invalid([FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")])
+    replaceable = await store.replaceable_products(tx, replaced)
+    await store.deactivate(tx, replaced, [product for product in products if product in replaceable])
+
+
+def _wrap(data_key: sealing.DataKey, application_id: UUID, reader: str, public_key: bytes) -> bytes:
+    return sealing.seal_to(public_key, data_key.secret, info=sealing.wrapping_info(application_id, reader))

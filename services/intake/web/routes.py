@@ -1,0 +1,165 @@
+"""The contractor's HTTP API: apply, follow, withdraw, and fetch the key."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from chassis.postgres import Transaction
+from chassis.service import Runtime
+from chassis.web.idempotency import Answer, once, read_body, write_of
+from chassis.web.paging import Cursor, Limit
+from chassis.web.problems import documented
+from chassis.web.tokens import Principal, authenticate
+from schemas import contract_number
+from services.intake import handlers, views
+
+#: The body is read by hand: the idempotency key comes before validation. OpenAPI is told its shape here.
+_FORM_SCHEMA = handlers.FORM.json_schema(ref_template="#/components/schemas/{model}")
+FORM_DEFINITIONS: dict[str, Any] = _FORM_SCHEMA.pop("$defs")
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "New for each new request. The same key with the same body gets the same answer.",
+}
+
+
+class Accepted(BaseModel):
+    application_id: UUID
+    status: str
+
+
+class AuthenticationKey(BaseModel):
+    """認証キー, to be handed to the purchaser by the contractor."""
+
+    contract_number: str
+    authentication_key: str
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What the routes need. (受付窓口)"""
+
+    runtime: Runtime
+    taking: handlers.Taking
+
+    async def who(self, tx: Transaction, request: Request, scope: str) -> Principal:
+        return await authenticate(tx, request, role="contractor", scope=scope, now=self.runtime.clock.now())
+
+
+def make_router(counter: Counter) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["contractor"])
+    runtime, taking = counter.runtime, counter.taking
+
+    @router.post(
+        "/applications",
+        summary="Apply for guarantees (保証申込)",
+        status_code=202,
+        response_model=Accepted,
+        responses=documented(400, 401, 403, 409, 413, 422),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _FORM_SCHEMA}}},
+            "parameters": [_IDEMPOTENCY_KEY],
+        },
+    )
+    async def submit(request: Request) -> JSONResponse:
+        body = await read_body(request)
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "applications")
+            document = handlers.parse_json(body)
+            write = write_of(request, scope=person.subject_id, document=document)
+            answer = await once(
+                tx,
+                write,
+                lambda: handlers.submit_application(tx, document, principal=person, taking=taking),
+                now=runtime.clock.now(),
+            )
+        return _answer(answer)
+
+    @router.get("/applications", summary="Own applications, newest first", responses=documented(401, 403, 422))
+    async def list_applications(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Applications:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "applications")
+            return await views.applications(tx, person.subject_id, cursor=cursor, limit=limit)
+
+    @router.get("/applications/{application_id}", summary="One application", responses=documented(401, 403, 404, 422))
+    async def get_application(request: Request, application_id: UUID) -> views.Application:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "applications")
+            found = await views.application(tx, application_id, person.subject_id, taking=taking)
+            if found is None:
+                raise handlers.not_found()
+            return found
+
+    @router.post(
+        "/applications/{application_id}/withdrawal",
+        summary="Ask to withdraw before the decision (取下げ)",
+        status_code=202,
+        response_model=Accepted,
+        responses=documented(400, 401, 403, 404, 409, 422),
+        openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
+    )
+    async def withdraw(request: Request, application_id: UUID) -> JSONResponse:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "applications")
+            answer = await once(
+                tx,
+                write_of(request, scope=person.subject_id, document=None),
+                lambda: handlers.request_withdrawal(tx, application_id, principal=person, taking=taking),
+                now=runtime.clock.now(),
+            )
+        return _answer(answer)
+
+    @router.get("/guarantees", summary="Own guarantees (保証契約一覧)", responses=documented(401, 403, 422))
+    async def list_guarantees(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Guarantees:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "guarantees")
+            return await views.guarantees(tx, person.subject_id, cursor=cursor, limit=limit)
+
+    @router.get(
+        "/guarantees/{number}",
+        summary="One guarantee with its history (電子保証履歴一覧)",
+        responses=documented(401, 403, 404),
+    )
+    async def get_guarantee(request: Request, number: str) -> views.GuaranteeDetail:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "guarantees")
+            found = await views.guarantee(tx, _number(number), person.subject_id)
+            if found is None:
+                raise handlers.not_found()
+            return found
+
+    @router.get(
+        "/guarantees/{number}/authentication-key",
+        summary="The key to hand to the purchaser (認証キー); each look is recorded",
+        response_model=AuthenticationKey,
+        responses=documented(401, 403, 404),
+    )
+    async def get_key(request: Request, number: str) -> JSONResponse:
+        async with runtime.transaction() as tx:
+            person = await counter.who(tx, request, "guarantees")
+            number = _number(number)
+            key = await handlers.disclose_key(tx, number, principal=person, taking=taking)
+        return JSONResponse(
+            {"contract_number": number, "authentication_key": key}, headers={"Cache-Control": "no-store"}
+        )
+
+    return router
+
+
+def _number(typed: str) -> str:
+    """A contract number as people type it. What cannot be one is simply not there."""
+    number = contract_number.normalise(typed)
+    if not contract_number.is_well_formed(number):
+        raise handlers.not_found()
+    return number
+
+
+def _answer(answer: Answer) -> JSONResponse:
+    location = {"Location": f"/api/applications/{answer.body['application_id']}"}
+    return JSONResponse(answer.body, status_code=answer.status, headers=location)

@@ -1,0 +1,29 @@
+"""May this account see that certificate, or try again? Pure."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+#: Compared with when there is nothing to compare with, so that every answer costs the same.
+DUMMY_DIGEST: Final = "0" * 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often an account may be wrong within a window (KEY-9)."""
+
+    per_number: int
+    per_account: int
+    window: timedelta
+
+
+def key_fits(stored_digest: str | None, given_digest: str, *, is_for_this_purchaser: bool) -> bool:
+    """Constant in time, whether the number is unknown, someone else's, or the key wrong (KEY-10)."""
+    equal = hmac.compare_digest(stored_digest or DUMMY_DIGEST, given_digest)
+    return equal and stored_digest is not None and is_for_this_purchaser
+
+
+def seconds_until_free(window_began: datetime, *, now: datetime, limits: Limits) -> int:
+    """How long a throttled account has to wait: at least a second, at most the window."""
+    return max(1, int((window_began + limits.window - now).total_seconds()) + 1)

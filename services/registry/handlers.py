@@ -1,0 +1,184 @@
+"""What the registry does: record what was issued, and show it to the purchaser who has number and key.
+
+Each gets an open transaction; none commits or publishes. The numbers of steps are those of docs/the-flow.md.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from asyncpg import Record
+from uuid_utils.compat import uuid7
+
+from chassis.clock import Clock
+from chassis.decoding import Received, Refused
+from chassis.metrics import MUST_NEVER
+from chassis.outbox import Outbox
+from chassis.postgres import Transaction
+from chassis.telemetry import current_cause
+from chassis.web.problems import Problem
+from chassis.web.tokens import Principal
+from schemas import authentication_key, contract_number
+from schemas.certificates import CertificateIssued
+from schemas.registrations import CertificateRegistered
+from schemas.views import CertificateViewed
+from services.registry import domain, store
+
+log = structlog.get_logger()
+
+#: The counter of an account as a whole.
+WHOLE_ACCOUNT = b""
+
+
+@dataclass(frozen=True)
+class Registering:
+    """What the handlers need besides a transaction."""
+
+    clock: Clock
+    outbox: Outbox
+    limits: domain.Limits
+    #: Pepper by its id: a new pepper does not make old keys useless.
+    peppers: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A certificate that a purchaser may see: the latest version, and every version."""
+
+    latest: Record
+    versions: Sequence[Record]
+
+
+async def register_certificates(
+    tx: Transaction, batch: Sequence[Received[CertificateIssued]], *, registering: Registering
+) -> None:
+    """Record certificates and tell when they arrived. A repeat changes nothing and tells nothing.
+
+    When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2).
+    """
+    for received in batch:
+        _check(received.event, registering)
+    # Step 6: certificate row and its announcement, in one transaction.
+    by_id = {received.event.certificate_id: received for received in batch}
+    now = registering.clock.now()
+    new = await store.add_certificates(tx, [received.event for received in by_id.values()], now)
+    repeats = [r.event for r in batch if r.event.certificate_id not in new or r is not by_id[r.event.certificate_id]]
+    await _check_repeats(tx, repeats)
+    await registering.outbox.add(
+        tx,
+        [(_registered(received.event, now), received.cause) for identity, received in by_id.items() if identity in new],
+    )
+
+
+async def look_up(
+    tx: Transaction, number_typed: str, key_typed: str, *, principal: Principal, registering: Registering
+) -> Found | Problem:
+    """Show a certificate to the purchaser it is made out to, and record the view.
+
+    A wrong key, an unknown number and another purchaser's certificate all get the same answer after the same work.
+    The problem is returned, not raised: the count of the failure must be committed.
+    """
+    number = contract_number.normalise(number_typed)
+    key = authentication_key.normalise(key_typed)
+    now = registering.clock.now()
+    since = now - registering.limits.window
+    subjects = (WHOLE_ACCOUNT, hashlib.sha256(number.encode()).digest())
+    # Rows are taken in order of subject: two look-ups of one account wait for each other, never in a circle.
+    counts = await store.count_attempt(tx, principal.account_id, sorted(subjects), now, since)
+    for subject, limit in zip(subjects, (registering.limits.per_account, registering.limits.per_number), strict=True):
+        if counts[subject]["failures"] > limit:
+            wait = domain.seconds_until_free(counts[subject]["window_began"], now=now, limits=registering.limits)
+            return _throttled(wait)
+    versions = await store.certificates(tx, number if contract_number.FORMAT.fullmatch(number) else "")
+    latest = versions[0] if versions else None
+    pepper = registering.peppers.get(latest["pepper_id"]) if latest else None
+    digest = authentication_key.digest(pepper or next(iter(registering.peppers.values())), number, key)
+    fits = domain.key_fits(
+        latest["key_digest"] if latest and pepper else None,
+        digest,
+        is_for_this_purchaser=latest is not None and latest["purchaser_id"] == principal.subject_id,
+    )
+    if not fits or latest is None:
+        log.info("lookup.failed")
+        return _not_found()
+    await store.uncount_attempt(tx, principal.account_id, sorted(subjects))
+    await store.forget_old_attempts(tx, principal.account_id, since)
+    await _record_view(tx, latest, principal, registering)
+    return Found(latest, versions)
+
+
+def _check(event: CertificateIssued, registering: Registering) -> None:
+    if event.content.sha256() != event.content_sha256:
+        raise Refused("content_does_not_match")
+    if event.content.contract_number != event.contract_number or event.content.version != event.version:
+        raise Refused("content_is_of_another")
+    if not contract_number.is_well_formed(event.contract_number):
+        raise Refused("contract_number_is_wrong")
+    if event.authentication_key.pepper_id not in registering.peppers:
+        raise Refused("pepper_is_unknown")
+
+
+async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) -> None:
+    """A repeat must be the same certificate: anything else is another under the same id, and refused."""
+    if not repeats:
+        return
+    recorded = await store.hashes(tx, [event.certificate_id for event in repeats])
+    for event in repeats:
+        if recorded[event.certificate_id] != (event.content_sha256, event.authentication_key.digest):
+            MUST_NEVER.labels("certificate_issued_twice").inc()
+            raise Refused("certificate_differs_from_recorded")
+
+
+async def _record_view(tx: Transaction, latest: Record, principal: Principal, registering: Registering) -> None:
+    # Step 10: the view and its announcement, in one transaction.
+    view_id = uuid7()
+    now = registering.clock.now()
+    await store.add_view(tx, view_id, latest["certificate_id"], principal.account_id, now)
+    viewed = CertificateViewed(
+        view_id=view_id,
+        certificate_id=latest["certificate_id"],
+        contract_number=latest["contract_number"],
+        version=latest["version"],
+        application_id=latest["application_id"],
+        purchaser_id=latest["purchaser_id"],
+        viewed_by=principal.account_id,
+        viewed_at=now,
+    )
+    await registering.outbox.add(tx, [(viewed, current_cause())])
+    log.info("certificate.viewed", certificate_id=str(latest["certificate_id"]))
+
+
+def _registered(event: CertificateIssued, now: datetime) -> CertificateRegistered:
+    return CertificateRegistered(
+        certificate_id=event.certificate_id,
+        contract_number=event.contract_number,
+        version=event.version,
+        change_number=event.change_number,
+        application_id=event.application_id,
+        product=event.product,
+        surety_id=event.surety_id,
+        purchaser_id=event.purchaser_id,
+        content_sha256=event.content_sha256,
+        registered_at=now,
+    )
+
+
+def _not_found() -> Problem:
+    return Problem(
+        404,
+        "not-found",
+        "No certificate for this number and key.",
+        detail="保証契約番号または認証キーが正しくないか、照会できない電子証書です。",
+    )
+
+
+def _throttled(wait_seconds: int) -> Problem:
+    return Problem(
+        429,
+        "too-many-attempts",
+        "Too many failed look-ups.",
+        detail=f"照会の失敗が続いたため、しばらく照会できません。{wait_seconds}秒後にもう一度お試しください。",
+        headers={"Retry-After": str(wait_seconds)},
+    )

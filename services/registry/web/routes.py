@@ -1,0 +1,104 @@
+"""The purchaser's HTTP API: number and key in, certificate out."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from chassis.service import Runtime
+from chassis.web.problems import Problem, documented
+from chassis.web.tokens import authenticate
+from services.registry import handlers
+
+Typed = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class Lookup(BaseModel):
+    """What the contractor handed over. Spaces and full width are forgiven."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    contract_number: Typed = Field(description="保証契約番号")
+    authentication_key: Typed = Field(description="認証キー")
+
+
+class Version(BaseModel):
+    """A line of the history."""
+
+    version: int
+    change_number: int
+    kind: str
+    registered_at: datetime = Field(description="電子保証発行日時")
+    content_sha256: str
+
+
+class Certificate(BaseModel):
+    """電子証書, as the contractor sees it too."""
+
+    certificate_id: UUID
+    contract_number: str
+    version: int
+    product: str
+    registered_at: datetime = Field(description="電子保証発行日時: when it arrived here")
+    content: dict[str, Any]
+    content_sha256: str
+    history: list[Version]
+
+
+@dataclass(frozen=True)
+class ReadingRoom:
+    """What the routes need. (閲覧室)"""
+
+    runtime: Runtime
+    registering: handlers.Registering
+
+
+def make_router(room: ReadingRoom) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["purchaser"])
+    runtime, registering = room.runtime, room.registering
+
+    @router.post(
+        "/certificates/lookup",
+        summary="See a certificate with number and key (電子証書の閲覧)",
+        response_model=Certificate,
+        responses=documented(400, 401, 403, 404, 422, 429),
+    )
+    async def look_up(request: Request, body: Lookup) -> JSONResponse:
+        async with runtime.transaction() as tx:
+            person = await authenticate(tx, request, role="purchaser", scope="lookup", now=runtime.clock.now())
+            found = await handlers.look_up(
+                tx, body.contract_number, body.authentication_key, principal=person, registering=registering
+            )
+        if isinstance(found, Problem):
+            raise found
+        return JSONResponse(_certificate(found).model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def _certificate(found: handlers.Found) -> Certificate:
+    latest = found.latest
+    return Certificate(
+        certificate_id=latest["certificate_id"],
+        contract_number=latest["contract_number"],
+        version=latest["version"],
+        product=latest["product"],
+        registered_at=latest["registered_at"],
+        content=json.loads(latest["content"]),
+        content_sha256=latest["content_sha256"],
+        history=[
+            Version(
+                version=row["version"],
+                change_number=row["change_number"],
+                kind=json.loads(row["content"])["kind"],
+                registered_at=row["registered_at"],
+                content_sha256=row["content_sha256"],
+            )
+            for row in found.versions
+        ],
+    )
