@@ -74,7 +74,7 @@ def decode(record: ConsumerRecord, group: str) -> Received[Event] | Forgotten:
     if kind is None:
         raise Refused("ce_type_is_unknown")
     try:
-        event = kind.model_validate_json(record.value)
+        event = kind.model_validate_json(record.value, strict=True)
     except ValidationError as error:
         raise Refused(_reason(error)) from None
     if event.key != key:

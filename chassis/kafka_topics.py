@@ -29,7 +29,7 @@ def declared(replication_factor: int) -> list[NewTopic]:
     own = [
         NewTopic(
             name,
-            4,
+            topics.OWN_TOPIC_PARTITIONS,
             replication_factor,
             topic_configs={
                 **durable,

@@ -226,7 +226,7 @@ class _Running:
                 await self.runtime.require_pool().fetchval("SELECT 1")
         except (TimeoutError, *UNAVAILABLE):
             missing.append("postgres")
-        if not self.consuming or (self.works and self.service.readings and not await self.broker.ping(timeout=3)):
+        if not await self._kafka_answers():
             missing.append("kafka")
         missing.extend(
             f"consumer {consumer.reading.group} stopped"
@@ -234,6 +234,18 @@ class _Running:
             if consumer.guard.tripped
         )
         return missing
+
+    async def _kafka_answers(self) -> bool:
+        """Asks through the consumers themselves. (FastStream's `ping` needs an admin client, which we do not open.)"""
+        if not self.consuming:
+            return False
+        try:
+            async with asyncio.timeout(3):
+                for subscriber in self.broker.subscribers:
+                    await subscriber.consumer.topics()  # type: ignore[attr-defined]
+        except (TimeoutError, KafkaError, OSError):
+            return False
+        return True
 
 
 def _health(running: _Running) -> APIRouter:

@@ -44,25 +44,34 @@ class Stack:
             ) from None
 
 
-def find_stack(environment: Mapping[str, str] = os.environ) -> Stack:
-    """The stack that the environment names, and the local one for what it does not name."""
+def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = True, postgres: bool = True) -> Stack:
+    """The stack that the environment names, and the local one for what it does not name.
+
+    `Problem` when something is named by neither; what a command does without may stay unknown.
+    """
     local = _Local(state_folder(environment))
-    host = environment.get(POSTGRES_HOST)
-    port = environment.get(POSTGRES_PORT)
+    host, port = _postgres(environment, local) if postgres else ("", 0)
+    return Stack(
+        kafka_bootstrap=(environment.get(KAFKA) or local.address("kafka")) if kafka else "",
+        postgres_host=host,
+        postgres_port=port,
+        secrets_dir=_secrets_dir(environment, local) if postgres else Path(),
+    )
+
+
+def _postgres(environment: Mapping[str, str], local: "_Local") -> tuple[str, int]:
+    host, port = environment.get(POSTGRES_HOST), environment.get(POSTGRES_PORT)
     if port and not port.isdecimal():
         raise Problem(f'{POSTGRES_PORT} is "{port}", which is no port: set a number.')
     if host or port:
-        postgres_host, postgres_port = host or "127.0.0.1", int(port or _DEFAULT_POSTGRES_PORT)
-    else:
-        postgres_host, _, local_port = local.address("postgres").rpartition(":")
-        postgres_port = int(local_port)
-    secrets = environment.get(SECRETS)
-    return Stack(
-        kafka_bootstrap=environment.get(KAFKA) or local.address("kafka"),
-        postgres_host=postgres_host,
-        postgres_port=postgres_port,
-        secrets_dir=Path(secrets).expanduser() if secrets else local.secrets_dir,
-    )
+        return host or "127.0.0.1", int(port or _DEFAULT_POSTGRES_PORT)
+    local_host, _, local_port = local.address("postgres").rpartition(":")
+    return local_host, int(local_port)
+
+
+def _secrets_dir(environment: Mapping[str, str], local: "_Local") -> Path:
+    named = environment.get(SECRETS)
+    return Path(named).expanduser() if named else local.secrets_dir
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How topics are read from their beginning to a point, by nobody's consumer group, so that nothing is taken from anyone."""
+"""How topics are read from their beginning to a point, by no consumer group, so that nothing is taken from anyone."""
 
 import contextlib
 import time

@@ -44,7 +44,8 @@ def print_listing(columns: Sequence[str], records: Sequence[Mapping[str, Any]], 
 def printable(text: str) -> str:
     """The text with every character that a terminal would obey written out; line breaks are kept."""
     return "".join(
-        letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+        letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
     )
 
 

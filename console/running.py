@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 
@@ -12,25 +12,21 @@ from deploy.local.problem import Problem
 
 T = TypeVar("T")
 
-#: Nothing was found wrong, because nothing could be looked at.
-EXIT_COULD_NOT_CHECK: Final = 2
 
-
-def run(work: Coroutine[Any, Any, T], *, failed: int = 1) -> T:
-    """The result of a command's work; a sentence on standard error and exit `failed` where it could not be done."""
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a command's work. Raises `Problem` for whatever a person can do something about."""
     _quieten_libraries()
     try:
         return asyncio.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise
-        fail(problem, failed)
+        raise problem from None
 
 
 def fail(problem: Problem, code: int = 1) -> NoReturn:
+    """Tell the person, and end."""
     print(problem, file=sys.stderr)
     raise typer.Exit(code)
 
@@ -39,12 +35,11 @@ def explain(error: Exception) -> Problem | None:
     """What a person can do about it; None where it is our bug."""
     if isinstance(error, Problem):
         return error
-    # Here, because only a failure should cost these imports.
     return _about_files(error) or _about_kafka(error) or _about_postgres(error)
 
 
 def _about_files(error: Exception) -> Problem | None:
-    from chassis.migrations import MigrationChanged  # noqa: PLC0415 - see `explain`
+    from chassis.migrations import MigrationChanged  # noqa: PLC0415 - only a failure costs these imports
     from chassis.settings import SecretMissing  # noqa: PLC0415
     from reference.errors import InvalidReference  # noqa: PLC0415
 
@@ -64,12 +59,14 @@ def _about_kafka(error: Exception) -> Problem | None:
                 "Kafka can't be reached: start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP."
             )
         case KafkaError():
-            return Problem(f"Kafka refused ({type(error).__name__}): try again, and look at the broker's log if it stays.")
+            return Problem(
+                f"Kafka refused ({type(error).__name__}): try again, and look at the broker's log if it stays."
+            )
     return None
 
 
 def _about_postgres(error: Exception) -> Problem | None:
-    import asyncpg  # noqa: PLC0415 - see `explain`
+    import asyncpg  # noqa: PLC0415 - only a failure costs these imports
 
     match error:
         case asyncpg.InvalidCatalogNameError():

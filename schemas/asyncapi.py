@@ -12,7 +12,7 @@ from schemas.topics import Topic
 _KAFKA_BINDING: Final = {"bindingVersion": "0.5.0"}
 _KEEP_FOR_EVER: Final = -1
 #: Of a dead-letter or redrive topic, where order is not promised.
-_PARTITIONS_OF_A_GROUP: Final = 4
+_PARTITIONS_OF_A_GROUP: Final = topics.OWN_TOPIC_PARTITIONS
 #: Whoever runs `akashi dead-letters`.
 _OPERATOR: Final = "operator"
 

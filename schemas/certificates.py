@@ -5,11 +5,31 @@ import json
 from datetime import date
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Code, ContractNumber, Document, Event, Line, Sha256, Text, Yen
+from pydantic import ConfigDict
+
+from schemas.event import (
+    AwareDatetime,
+    ChangeNumber,
+    Code,
+    ContractNumber,
+    Document,
+    Event,
+    Line,
+    Sha256,
+    Text,
+    Version,
+    Yen,
+)
 from schemas.sealed import SealedKey
 
 
-class Guarantor(Document):
+class Kept(Document):
+    """A part of a certificate. Fields that a newer issuer added are kept: the hash is over all of them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Guarantor(Kept):
     """保証会社 with the officer in office on the day of the certificate (CERT-5)."""
 
     name: Line
@@ -18,7 +38,7 @@ class Guarantor(Document):
     officer_name: Line
 
 
-class HandlingOffice(Document):
+class HandlingOffice(Kept):
     """取扱箇所."""
 
     name: Line
@@ -26,14 +46,14 @@ class HandlingOffice(Document):
     fax: Line
 
 
-class CertificateContent(Document):
+class CertificateContent(Kept):
     """保証証書 as data: all that the purchaser and the contractor see, resolved on the day it was issued."""
 
     contract_number: ContractNumber
     #: 1 for a new one; every change adds one.
-    version: int
+    version: Version
     #: 変更の発生番号: 0 for a new one (CHG-1).
-    change_number: int
+    change_number: ChangeNumber
     #: 対象: `new` 新規
     kind: Code
     dated: date
@@ -69,8 +89,11 @@ class CertificateContent(Document):
     specimen: bool
 
     def canonical(self) -> bytes:
-        """The same bytes everywhere: JSON with sorted keys, no spaces, UTF-8 (RFC 8785 for strings and integers)."""
-        document = self.model_dump(mode="json")
+        """The same bytes everywhere: JSON with sorted keys, no spaces, UTF-8 (RFC 8785 for strings and integers).
+
+        What is not there is left out, so that a field added later changes no earlier certificate's hash.
+        """
+        document = self.model_dump(mode="json", exclude_none=True)
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     def sha256(self) -> str:
@@ -86,8 +109,8 @@ class CertificateIssued(Event):
 
     certificate_id: UUID
     contract_number: ContractNumber
-    version: int
-    change_number: int
+    version: Version
+    change_number: ChangeNumber
     application_id: UUID
     product: Code
     surety_id: Code

@@ -7,7 +7,7 @@ from stdnum.iso7064 import mod_37_36
 
 #: Serials 1 to 99,999; then the next block.
 SERIALS_PER_BLOCK: Final = 99_999
-FORMAT: Final = re.compile(r"\d{5}-\d{5}[0-9A-Z]")
+FORMAT: Final = re.compile(r"[0-9]{5}-[0-9]{5}[0-9A-Z]")
 
 #: What a keyboard set to Japanese produces for the characters of a number or a key.
 _FULL_WIDTH: Final = {0xFF01 + offset: 0x21 + offset for offset in range(94)}

@@ -11,14 +11,28 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:event")
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 """A code from reference data. Never an enum: a new value must not break an old reader."""
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+#: One line: no control characters, not only blanks.
+Line = Annotated[
+    str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f\u3000][^\x00-\x1f\x7f]*$")
+]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Yen = Annotated[int, Field(ge=0, le=10**15)]
-Percent = Annotated[str, StringConstraints(pattern=r"^\d{1,7}\.\d$")]
+Percent = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}\.[0-9]$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=100_000)]
+Base64 = Annotated[
+    str,
+    StringConstraints(
+        min_length=4,
+        max_length=100_000,
+        pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+    ),
+]
+Version = Annotated[int, Field(ge=1, le=9999)]
+#: 変更の発生番号: 0 for a new one.
+ChangeNumber = Annotated[int, Field(ge=0, le=9999)]
+Attempts = Annotated[int, Field(ge=0, le=10_000)]
 #: 保証契約番号. NUM-1.
-ContractNumber = Annotated[str, StringConstraints(pattern=r"^\d{5}-\d{5}[0-9A-Z]$")]
+ContractNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}-[0-9]{5}[0-9A-Z]$")]
 
 
 class Document(BaseModel):
@@ -62,8 +76,10 @@ class Event(Document):
 
 
 __all__ = [
+    "Attempts",
     "AwareDatetime",
     "Base64",
+    "ChangeNumber",
     "Code",
     "ContractNumber",
     "Document",
@@ -72,5 +88,6 @@ __all__ = [
     "Percent",
     "Sha256",
     "Text",
+    "Version",
     "Yen",
 ]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Code, ContractNumber, Event, Line
+from schemas.event import Attempts, AwareDatetime, Code, ContractNumber, Event, Line
 
 
 class MailSent(Event):
@@ -18,7 +18,7 @@ class MailSent(Event):
     letter: Code
     message_id: Line
     sent_at: AwareDatetime
-    attempts: int
+    attempts: Attempts
 
 
 class MailUndeliverable(Event):
@@ -34,7 +34,7 @@ class MailUndeliverable(Event):
     letter: Code
     message_id: Line
     gave_up_at: AwareDatetime
-    attempts: int
+    attempts: Attempts
     #: `refused`, `expired` or `no_address`
     reason: Code
     #: The server's last reply code, where there was one.

@@ -1,8 +1,11 @@
 """registrations.v1, published by the registry: when a certificate arrived where the purchaser sees it."""
 
+from typing import Annotated
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Base64, Code, ContractNumber, Event, Sha256
+from pydantic import Field
+
+from schemas.event import AwareDatetime, Base64, ChangeNumber, Code, ContractNumber, Event, Sha256, Version
 
 
 class CertificateRegistered(Event):
@@ -14,8 +17,8 @@ class CertificateRegistered(Event):
 
     certificate_id: UUID
     contract_number: ContractNumber
-    version: int
-    change_number: int
+    version: Version
+    change_number: ChangeNumber
     application_id: UUID
     product: Code
     surety_id: Code
@@ -23,5 +26,5 @@ class CertificateRegistered(Event):
     content_sha256: Sha256
     registered_at: AwareDatetime
     #: Place in the transparency log; absent until there is one.
-    leaf_index: int | None = None
+    leaf_index: Annotated[int, Field(ge=0)] | None = None
     salt: Base64 | None = None

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from schemas.event import Base64, Code, Document
+from schemas.event import Base64, Code, Document, Sha256
 
 
 class SealedContact(Document):
@@ -28,7 +28,7 @@ class SealedKey(Document):
     """An authentication key (認証キー) as it travels: a digest to compare and a sealed copy for one reader."""
 
     #: hex of HMAC-SHA256(pepper, contract number ‖ key)
-    digest: str
+    digest: Sha256
     pepper_id: Code
     #: HPKE to `sealed_to`, bound to contract number and certificate id.
     sealed: Base64

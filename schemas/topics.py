@@ -25,6 +25,8 @@ from schemas.views import CertificateViewed
 MAX_EVENT_BYTES: Final = 256 * 1024
 #: What a dead-letter topic takes: any record a business topic could hold, with the reason beside it.
 MAX_DEAD_LETTER_BYTES: Final = 4 * 1024 * 1024
+#: Partitions of a dead-letter or redrive topic: little traffic, read by people.
+OWN_TOPIC_PARTITIONS: Final = 4
 
 
 @dataclass(frozen=True)

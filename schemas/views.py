@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Code, ContractNumber, Event
+from schemas.event import AwareDatetime, Code, ContractNumber, Event, Version
 
 
 class CertificateViewed(Event):
@@ -15,7 +15,7 @@ class CertificateViewed(Event):
     view_id: UUID
     certificate_id: UUID
     contract_number: ContractNumber
-    version: int
+    version: Version
     application_id: UUID
     purchaser_id: Code
     viewed_by: UUID

@@ -1,12 +1,19 @@
-"""Is the registry, row for row and column for column, what the event log makes of it? Pure: rows in, differences out."""
+"""Is the registry, row for row and column for column, what the event log says? Pure: rows in, differences out."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from console.audit.fold import Difference, Fold, Row, differing
+
+
+class Held(Protocol):
+    """A row of the registry's `certificate`, by column."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
 
 #: The columns of `certificate` that an event fixes, with `content` compared by its hash.
 COLUMNS: Final = Row._fields
@@ -20,7 +27,7 @@ class Comparison:
         self._unseen = set(fold.certificates)
         self.rows = 0
 
-    def take(self, held: Mapping[str, Any]) -> Iterator[Difference]:
+    def take(self, held: Held) -> Iterator[Difference]:
         """Compare one row of the registry with the log."""
         self.rows += 1
         identity: UUID = held["certificate_id"]
@@ -36,7 +43,9 @@ class Comparison:
             for name, words in differing(COLUMNS, expected, actual):
                 yield Difference(f"{name}_differs", str(identity), f"log and registry: {words}")
         if content.hex() != held["content_sha256"]:
-            yield Difference("content_was_altered", str(identity), "content_sha256 is not the hash of the row's content")
+            yield Difference(
+                "content_was_altered", str(identity), "content_sha256 is not the hash of the row's content"
+            )
         registration = self._fold.registrations.get(identity)
         if registration is None:
             yield Difference("registration_is_missing", str(identity), "the registry holds it and never said so")
@@ -49,7 +58,9 @@ class Comparison:
         for identity in self._fold.certificates:
             if identity in self._unseen:
                 number = self._fold.certificates[identity].contract_number
-                said = "registered, and is gone" if identity in self._fold.registrations else "issued, and never arrived"
+                said = (
+                    "registered, and is gone" if identity in self._fold.registrations else "issued, and never arrived"
+                )
                 yield Difference("certificate_is_missing", str(identity), f"{number} was {said}")
 
 

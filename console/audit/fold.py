@@ -1,6 +1,7 @@
-"""What must the registry hold, if the event log is true? Pure: events in, expectations out, in any order between topics.
+"""What must the registry hold, if the event log is true? Pure: events in, expectations out.
 
-The log is right by definition; what it says twice must be the same, and what it says must follow from what it said.
+Topics may come in any order among each other. The log is right by definition: what it says twice must be the same, and
+what it says must follow from what it said.
 """
 
 from collections import Counter
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from sys import intern
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from schemas.applications import ApplicationSubmitted
@@ -17,7 +18,8 @@ from schemas.decisions import ApplicationDecided, ApplicationQueued, Application
 from schemas.event import Event
 from schemas.registrations import CertificateRegistered
 
-ELECTRONIC: Final = "electronic"
+F = TypeVar("F")
+
 PAPER: Final = "paper"
 ACCEPTED: Final = "accepted"
 
@@ -183,10 +185,12 @@ class Fold:
         decision = Decision(event.decided_at, outcomes)
         self._once(self.decisions, event, event.application_id, decision, "application_decided_twice")
 
-    def _once(self, facts: dict[UUID, object] | dict, event: Event, identity: UUID, fact: object, kind: str) -> None:  # type: ignore[type-arg] # each dict holds its own kind of fact
-        known = facts.setdefault(identity, fact)
-        if known is not fact:
-            self._repeat_or_contradict(event, identity, known, fact, kind)
+    def _once(self, facts: dict[UUID, F], event: Event, identity: UUID, fact: F, kind: str) -> None:
+        """Keep the first of its kind; a second must be the same."""
+        if identity in facts:
+            self._repeat_or_contradict(event, identity, facts[identity], fact, kind)
+        else:
+            facts[identity] = fact
 
     def _repeat_or_contradict(self, event: Event, identity: UUID, known: object, fact: object, kind: str) -> None:
         if known == fact:
@@ -222,35 +226,36 @@ class Fold:
                 continue
             told = registration._fields[:-1]
             issued = tuple(getattr(row, name) for name in told)
-            for name, words in differing(told, issued, registration[:-1]):
+            for _, words in differing(told, issued, registration[:-1]):
                 yield Difference("registration_differs", str(identity), f"issued and registered: {words}")
-                del name
 
     def _about_decisions(self) -> Iterator[Difference]:
         electronic: set[tuple[UUID, str]] = set()
         for application, decision in self.decisions.items():
-            asked = self.applications.get(application)
-            if asked is None:
-                yield Difference("decision_without_application", str(application), "decided and never submitted")
-            elif sorted(asked) != sorted((product, form) for product, form, _, _ in decision.outcomes):
-                yield Difference("decision_differs", str(application), "other products were decided than were asked for")
-            if application in self.withdrawn:
-                yield Difference("decided_and_withdrawn", str(application), "both are final")
+            yield from self._about_decision(application, decision)
             for product, form, outcome, number in decision.outcomes:
                 if outcome != ACCEPTED:
                     continue
-                if form == PAPER:
-                    if number is None:
-                        yield Difference("paper_without_number", str(application), f"{product} was accepted on paper")
-                    continue
-                electronic.add((application, product))
-                if (application, product, 1) not in self._by_product:
-                    detail = f"{product} was accepted and no certificate was issued"
-                    yield Difference("certificate_not_issued", str(application), detail)
+                if form != PAPER:
+                    electronic.add((application, product))
+                    if (application, product, 1) not in self._by_product:
+                        detail = f"{product} was accepted and no certificate was issued"
+                        yield Difference("certificate_not_issued", str(application), detail)
+                elif number is None:
+                    yield Difference("paper_without_number", str(application), f"{product} was accepted on paper")
         for identity, row in self.certificates.items():
             if (row.application_id, row.product) not in electronic:
                 detail = f"{row.product} of application {row.application_id} was not accepted as an electronic one"
                 yield Difference("certificate_without_decision", str(identity), detail)
+
+    def _about_decision(self, application: UUID, decision: Decision) -> Iterator[Difference]:
+        asked = self.applications.get(application)
+        if asked is None:
+            yield Difference("decision_without_application", str(application), "decided and never submitted")
+        elif sorted(asked) != sorted((product, form) for product, form, _, _ in decision.outcomes):
+            yield Difference("decision_differs", str(application), "other products were decided than were asked for")
+        if application in self.withdrawn:
+            yield Difference("decided_and_withdrawn", str(application), "both are final")
 
     def _about_numbers(self) -> Iterator[Difference]:
         owners: dict[str, tuple[UUID, str]] = {}

@@ -4,8 +4,6 @@ The standard library only, and readable by old Pythons up to the sentence that s
 changed since the last time it ends at once and needs no network.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os
@@ -44,7 +42,7 @@ def _require_python() -> None:
         return
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
         other = shutil.which(f"python3.{minor}")
-        if other and subprocess.run([other, "-c", ""], capture_output=True, check=False).returncode == 0:
+        if other and subprocess.run([other, "-c", ""], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             os.execv(other, [other, "-m", "deploy.local.bootstrap"])  # noqa: S606 - replaces this process
     found = "{}.{}".format(*sys.version_info[:2])
     raise Stopped(
@@ -74,11 +72,13 @@ def _install(*, own_java: bool) -> None:
         raise Stopped(
             f"Only {free / 1e9:.1f} GB are free in {CLONE}, where {NEEDED_BYTES / 1e9:.1f} GB are needed: make room."
         )
+    from deploy.local.state import home  # noqa: PLC0415 - as above
+
     _make_venv()
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     if not environment.get("HOME"):
         # Both installers keep their cache there.
-        environment["HOME"] = str(VENV)
+        environment["HOME"] = str(home() or VENV)
     python = str(VENV / "bin" / "python")
     _say("2/3 uv, the installer")
     _run(
@@ -108,7 +108,7 @@ def _make_venv() -> None:
     _run([sys.executable, "-m", "venv", "--clear", str(VENV)], dict(os.environ), f"{VENV} could not be made")
 
 
-def _run(command: list[str], environment: dict[str, str], failure: str) -> None:
+def _run(command: "list[str]", environment: "dict[str, str]", failure: str) -> None:
     if subprocess.run(command, cwd=CLONE, env=environment, check=False).returncode:
         raise Stopped(f"{failure}: the lines above say why; without network, connect (or set HTTPS_PROXY) and repeat.")
 

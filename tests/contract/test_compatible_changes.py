@@ -199,6 +199,10 @@ def test_a_field_may_be_called_like_a_keyword() -> None:
     }
 
 
+def test_a_value_may_hold_what_elsewhere_is_a_note() -> None:
+    assert breaks({"enum": [{"title": "old"}]}, {"enum": [{"title": "new"}]})
+
+
 def test_one_is_not_true() -> None:
     assert breaks({"enum": [1]}, {"enum": [True]})
 

@@ -1,0 +1,66 @@
+"""`akashi topics`: where events travel."""
+
+# ruff: noqa: PLC0415 - imports wait until a command runs, so that --help is fast
+import sys
+from typing import Any
+
+import typer
+
+from console.commands.options import AsJson
+from console.environment import find_stack
+from console.output import print_json, print_listing
+from console.running import run
+
+app = typer.Typer(help="Kafka topics, as `schemas/topics.py` declares them.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the declared topics with writer and readers. Asks no broker."""
+    from schemas.topics import BUSINESS, GROUPS, dead_letters, redrive
+
+    records: list[dict[str, Any]] = [
+        {
+            "name": topic.name,
+            "writer": topic.writer,
+            "readers": list(topic.readers),
+            "key": topic.key,
+            "partitions": topic.partitions,
+            "keeps": "the last of a key" if topic.compacted else "everything",
+            "events": [event.__name__ for event in topic.events],
+        }
+        for topic in BUSINESS
+    ]
+    for group in GROUPS:
+        own: dict[str, Any] = {"key": "the record's own", "partitions": None, "keeps": "everything", "events": []}
+        records.append({"name": dead_letters(group), "writer": group, "readers": ["operator"], **own})
+        records.append({"name": redrive(group), "writer": "operator", "readers": [group], **own})
+    print_listing(("name", "writer", "readers", "key", "keeps"), records, as_json=as_json, empty="No topic.")
+
+
+@app.command()
+def create() -> None:
+    """Create the topics that are missing. A repeat changes nothing."""
+    from chassis.kafka_topics import ensure_topics
+
+    made = run(ensure_topics(find_stack(postgres=False).kafka_bootstrap))
+    for name in made:
+        print(name)
+    print(f"Created: {len(made)}.", file=sys.stderr)
+
+
+@app.command()
+def check(as_json: AsJson = False) -> None:
+    """Compare the broker's partitions and settings with what is declared. Exit 1 when they differ."""
+    from console.topic_check import check_topics
+
+    found = run(check_topics(find_stack(postgres=False).kafka_bootstrap))
+    if as_json:
+        print_json({"equal": not found, "differences": found})
+    else:
+        for difference in found:
+            print(difference)
+        if not found:
+            print("The broker's topics are as declared.", file=sys.stderr)
+    if found:
+        raise typer.Exit(1)

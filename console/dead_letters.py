@@ -1,0 +1,215 @@
+"""What lies in the dead-letter topics, and how it is given back to the group that could not take it."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from chassis import dead_letters as parked
+from chassis.decoding import ORIGIN_TOPIC
+from console.kafka_reading import open_reader, unreachable
+from deploy.local.problem import Problem
+from schemas import topics
+from schemas.topics import MAX_DEAD_LETTER_BYTES
+
+#: How often one record is given back before a person has to insist.
+MAX_REDRIVES: Final = 3
+
+_SEND_SECONDS: Final = 30.0
+
+Origin = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One parking of one record, without its bytes."""
+
+    id: str
+    group: str
+    reason: str
+    origin_topic: str
+    origin_partition: str
+    origin_offset: str
+    parked_at: str
+    #: How often the group tried the record until then.
+    attempts: int
+    size_bytes: int
+    #: Where it lies on the dead-letter topic.
+    partition: int
+    offset: int
+    #: How often its record was given back so far, as this letter or as another.
+    redriven: int = 0
+    #: Whether it still waits: not given back since it was parked, nor parked again later.
+    waiting: bool = True
+    headers: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
+
+    @property
+    def origin(self) -> str:
+        return f"{self.origin_topic}:{self.origin_partition}:{self.origin_offset}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "group": self.group,
+            "reason": self.reason,
+            "origin": self.origin,
+            "parked_at": self.parked_at,
+            "attempts": self.attempts,
+            "redriven": self.redriven,
+            "waiting": self.waiting,
+            "size_bytes": self.size_bytes,
+        }
+
+
+def letter_of(record: ConsumerRecord, group: str) -> Letter:
+    """What the headers of a parked record say; a question mark where they say nothing."""
+    headers = dict(record.headers)
+    attempts = _text(headers, parked.ATTEMPTS)
+    return Letter(
+        id=_text(headers, parked.ID),
+        group=group,
+        reason=_text(headers, parked.REASON),
+        origin_topic=_text(headers, ORIGIN_TOPIC),
+        origin_partition=_text(headers, parked.ORIGIN_PARTITION),
+        origin_offset=_text(headers, parked.ORIGIN_OFFSET),
+        parked_at=_text(headers, parked.PARKED_AT),
+        attempts=int(attempts) if attempts.isdecimal() else 0,
+        size_bytes=len(record.value or b""),
+        partition=record.partition,
+        offset=record.offset,
+        headers=tuple((name, value or b"") for name, value in record.headers),
+    )
+
+
+def join(parked_letters: Iterable[Letter], redriven: Iterable[Letter]) -> list[Letter]:
+    """Letters in the order of their parking, each once, with what became of them."""
+    letters: dict[str, Letter] = {}
+    for letter in parked_letters:
+        # The relay may tell a parking twice; it is one all the same.
+        letters.setdefault(letter.id, letter)
+    given_back = list(redriven)
+    ids = {letter.id for letter in given_back}
+    times = Counter(_origin(letter) for letter in given_back)
+    last: dict[Origin, int] = {}
+    for letter in letters.values():
+        last[_origin(letter)] = max(letter.attempts, last.get(_origin(letter), 0))
+    joined = [
+        replace(
+            letter,
+            redriven=times[_origin(letter)],
+            waiting=letter.id not in ids and letter.attempts == last[_origin(letter)],
+        )
+        for letter in letters.values()
+    ]
+    return sorted(joined, key=lambda letter: (letter.parked_at, letter.partition, letter.offset))
+
+
+async def letters_of(bootstrap: str, group: str) -> list[Letter]:
+    """All that a group ever parked, without the bytes."""
+    parked_letters = [letter_of(record, group) async for record in _records(bootstrap, topics.dead_letters(group))]
+    given_back = [letter_of(record, group) async for record in _records(bootstrap, topics.redrive(group))]
+    return join(parked_letters, given_back)
+
+
+async def value_of(bootstrap: str, letter: Letter) -> bytes | None:
+    """The record's bytes."""
+    async with contextlib.aclosing(_records(bootstrap, topics.dead_letters(letter.group))) as records:
+        async for record in records:
+            if (record.partition, record.offset) == (letter.partition, letter.offset):
+                value: bytes | None = record.value
+                return value
+    raise Problem(f"Dead letter {letter.id} is no longer on its topic: list them again.")
+
+
+def find(letters: Sequence[Letter], wanted: str) -> Letter:
+    """The letter whose id begins so. `Problem` where there is none, or more than one."""
+    found = [letter for letter in letters if letter.id.startswith(wanted.lower())] if wanted else []
+    if not found:
+        raise Problem(f"There is no dead letter {wanted}: look it up with `akashi dead-letters list`.")
+    if len(found) > 1:
+        raise Problem(f"{len(found)} dead letters begin with {wanted}: give more of the id.")
+    return found[0]
+
+
+def refuse_exhausted(letters: Iterable[Letter]) -> None:
+    """`Problem` where a record was given back as often as makes sense."""
+    exhausted = [letter.id[:8] for letter in letters if letter.redriven >= MAX_REDRIVES]
+    if exhausted:
+        raise Problem(
+            f"{', '.join(exhausted)} had {MAX_REDRIVES} more attempts already: "
+            "find the cause first, or insist with --force."
+        )
+
+
+async def redrive(bootstrap: str, group: str, letters: Sequence[Letter]) -> int:
+    """Give letters back to their group alone, byte for byte, in the order of the dead-letter topic.
+
+    Durable on all replicas when it returns. Whether a cancelled or failed one was given back, `letters_of` says.
+    """
+    wanted = {(letter.partition, letter.offset) for letter in letters}
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id="akashi-console",
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=MAX_DEAD_LETTER_BYTES + 64 * 1024,
+    )
+    try:
+        async with asyncio.timeout(_SEND_SECONDS) as deadline:
+            await producer.start()
+            sent = 0
+            async for record in _records(bootstrap, topics.dead_letters(group)):
+                if (record.partition, record.offset) in wanted:
+                    await producer.send_and_wait(
+                        topics.redrive(group), key=record.key, value=record.value, headers=list(redrive_headers(record))
+                    )
+                    sent += 1
+                    deadline.reschedule(asyncio.get_running_loop().time() + _SEND_SECONDS)
+    except TimeoutError:
+        raise Problem(
+            f"Kafka did not acknowledge within {_SEND_SECONDS:.0f} s: "
+            "look at the redriven column of `akashi dead-letters list` before you try again."
+        ) from None
+    except KafkaConnectionError as error:
+        raise unreachable(bootstrap, error) from None
+    finally:
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(producer.stop(), timeout=5)
+    return sent
+
+
+def redrive_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes], ...]:
+    """The headers of the parked record, all of them: from `akashi_*` the group knows origin and attempts again."""
+    return tuple((name, value or b"") for name, value in record.headers)
+
+
+async def _records(bootstrap: str, topic: str) -> AsyncGenerator[ConsumerRecord, None]:
+    async with open_reader(bootstrap, [topic]) as reader:
+        async for records in reader.records_until(await reader.ends(topic)):
+            for record in records:
+                yield record
+
+
+def _text(headers: Mapping[str, bytes | None], name: str) -> str:
+    return (headers.get(name) or b"?").decode("utf-8", "backslashreplace")
+
+
+def _origin(letter: Letter) -> Origin:
+    return (letter.group, letter.origin_topic, letter.origin_partition, letter.origin_offset)
+
+
+def hexdump(value: bytes, *, limit: int = 2048) -> str:
+    """The beginning of the bytes, sixteen to a line."""
+    lines = [
+        f"{start:08x}  {chunk.hex(' '):<47}  {''.join(chr(byte) if 32 <= byte < 127 else '.' for byte in chunk)}"  # noqa: PLR2004 - ASCII
+        for start in range(0, min(len(value), limit), 16)
+        for chunk in [value[start : min(start + 16, limit)]]
+    ]
+    if len(value) > limit:
+        lines.append(f"… {len(value) - limit} more bytes")
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""Makes a fresh broker and a fresh database server ready for the services, as soon as they answer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from chassis.kafka_topics import ensure_topics
+from chassis.postgres import UNAVAILABLE
+from console.environment import Stack
+from deploy.databases import ensure_databases
+from deploy.local.problem import Problem
+from deploy.secrets import SERVICES
+
+T = TypeVar("T")
+
+
+async def set_up(stack: Stack, *, timeout_seconds: float) -> list[str]:
+    """Databases, roles and topics are there when it returns; the names of the topics it made. Can be repeated."""
+    superuser = stack.secret("postgres/superuser_password")
+    passwords = {service: stack.secret(f"postgres/{service}_password") for service in SERVICES}
+    give_up_at = time.monotonic() + timeout_seconds
+    await _until(
+        give_up_at,
+        f"PostgreSQL at {stack.postgres_host}:{stack.postgres_port}",
+        (*UNAVAILABLE, asyncpg.CannotConnectNowError),
+        lambda: ensure_databases(stack.postgres_host, stack.postgres_port, superuser, passwords),
+    )
+    return await _until(
+        give_up_at,
+        f"Kafka at {stack.kafka_bootstrap}",
+        (KafkaError, OSError),
+        lambda: ensure_topics(stack.kafka_bootstrap),
+    )
+
+
+async def _until(
+    give_up_at: float, what: str, again: tuple[type[Exception], ...], attempt: Callable[[], Awaitable[T]]
+) -> T:
+    delay = 0.2
+    while True:
+        try:
+            return await attempt()
+        except again as error:
+            if time.monotonic() + delay > give_up_at:
+                raise Problem(
+                    f"{what} did not answer in time ({type(error).__name__}): look at its log, or give more --timeout."
+                ) from None
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)

@@ -1,0 +1,110 @@
+"""How a letter is handed to an SMTP server, and how far it came. One conversation at a time, the connection kept."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+
+from services.notifier.domain import Outcome, Sent, Stage, outcome_of_reply, outcome_of_silence
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where letters go, and how to speak there."""
+
+    host: str
+    port: int
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    #: For a whole conversation. Shorter than the lease, so that nobody else has the letter meanwhile.
+    timeout_seconds: float = 20.0
+
+
+class Line:
+    """A connection that is opened when needed and kept while there is something to send."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._client: SMTP | None = None
+
+    async def send(self, letter: bytes, *, sender: str, recipient: str) -> Outcome:
+        """Hand over one letter. Never raises for what a server or a network does; the answer says what it means."""
+        stage = Stage.SERVER
+        try:
+            async with asyncio.timeout(self._server.timeout_seconds):
+                client = await self._begin(sender)
+                stage = Stage.RECIPIENT
+                await client.rcpt(recipient)
+                stage = Stage.LETTER
+                await client.data(letter)
+        except SMTPResponseException as error:
+            log.info("smtp.answered", stage=stage.value, smtp_code=error.code)
+            await self._forget_envelope(stage)
+            return outcome_of_reply(stage, error.code)
+        # A time-out, a lost connection, a TLS failure, a server without what we need: no answer about the letter.
+        except (SMTPException, OSError, TimeoutError) as error:
+            log.warning("smtp.silent", stage=stage.value, error=type(error).__name__)
+            self.drop()
+            return outcome_of_silence(stage)
+        except BaseException:
+            self.drop()
+            raise
+        return Sent()
+
+    async def hang_up(self) -> None:
+        """Nothing more to send for now."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(SMTPException, OSError, TimeoutError):
+                await asyncio.wait_for(client.quit(), timeout=2)
+            client.close()
+
+    def drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def _begin(self, sender: str) -> SMTP:
+        """A connection that has taken our MAIL FROM."""
+        if self._client is not None and self._client.is_connected:
+            # A server may have closed a kept connection, or have had enough of it: a new one is no second attempt.
+            with suppress(SMTPException, OSError):
+                await self._client.mail(sender)
+                return self._client
+        self.drop()
+        self._client = await self._connected()
+        await self._client.mail(sender)
+        return self._client
+
+    async def _connected(self) -> SMTP:
+        server = self._server
+        client = SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.username,
+            password=server.password,
+            # The library would ask DNS for the full name, and wait.
+            local_hostname=socket.gethostname(),
+            timeout=server.timeout_seconds,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+        )
+        await client.connect()
+        return client
+
+    async def _forget_envelope(self, stage: Stage) -> None:
+        """After a refused letter the connection is good for the next one; after anything else it is not kept."""
+        if stage is Stage.SERVER or self._client is None or not self._client.is_connected:
+            self.drop()
+            return
+        try:
+            await asyncio.wait_for(self._client.rset(), timeout=2)
+        except (SMTPException, OSError, TimeoutError):
+            self.drop()

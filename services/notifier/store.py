@@ -1,0 +1,308 @@
+"""Every SQL statement of the notifier. Those of a poll take any number of rows, sorted by key against deadlocks."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aiokafka import ConsumerRecord
+from asyncpg import Record
+
+from chassis import outbox, sealing
+from chassis.decoding import Received
+from chassis.postgres import Transaction
+from schemas.applications import ApplicationSubmitted
+from schemas.data_keys import DataKeyWrapped
+from schemas.registrations import CertificateRegistered
+
+#: "letter"
+TURN_LOCK = 0x6C65_7474_6572
+
+# One poll at a time. The handlers of a poll run one after the other, so rows sorted within each would still cross
+# between two polls: P holds A's wish and wants B's registration while Q holds B's wish and wants A's.
+TAKE_TURN = "SELECT pg_advisory_xact_lock($1)"
+
+# $1 ids, $2 now, $3 sureties, $4 branches, $5 contractors, $6 works, $7 wanted, $8 nonces, $9 ciphertexts
+UPSERT_WISHES = """
+INSERT INTO delivery (application_id, wished_at, surety_id, branch_id, contractor_name, works_name, wanted,
+    contact_nonce, contact_ciphertext)
+SELECT application_id, $2::timestamptz, surety_id, branch_id, contractor_name, works_name, wanted,
+    contact_nonce, contact_ciphertext
+FROM unnest($1::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bytea[], $9::bytea[])
+    AS w (application_id, surety_id, branch_id, contractor_name, works_name, wanted, contact_nonce, contact_ciphertext)
+ORDER BY application_id
+ON CONFLICT (application_id) DO UPDATE SET
+    wished_at = excluded.wished_at, surety_id = excluded.surety_id, branch_id = excluded.branch_id,
+    contractor_name = excluded.contractor_name, works_name = excluded.works_name, wanted = excluded.wanted,
+    contact_nonce = CASE WHEN delivery.shredded_at IS NULL THEN excluded.contact_nonce END,
+    contact_ciphertext = CASE WHEN delivery.shredded_at IS NULL THEN excluded.contact_ciphertext END
+WHERE delivery.wished_at IS NULL
+"""
+UPSERT_DATA_KEYS = """
+INSERT INTO delivery (application_id, key_at, data_key_id, wrapped)
+SELECT application_id, $2::timestamptz, data_key_id, wrapped
+FROM unnest($1::uuid[], $3::uuid[], $4::bytea[]) AS k (application_id, data_key_id, wrapped)
+ORDER BY application_id
+ON CONFLICT (application_id) DO UPDATE SET
+    key_at = excluded.key_at, data_key_id = excluded.data_key_id, wrapped = excluded.wrapped
+WHERE delivery.wrapped IS NULL AND delivery.shredded_at IS NULL
+"""
+UPSERT_SHREDDED = """
+INSERT INTO delivery (application_id, shredded_at)
+SELECT application_id, $2::timestamptz FROM unnest($1::uuid[]) AS s (application_id)
+ORDER BY application_id
+ON CONFLICT (application_id) DO UPDATE SET
+    shredded_at = excluded.shredded_at, wrapped = NULL, contact_nonce = NULL, contact_ciphertext = NULL
+WHERE delivery.shredded_at IS NULL
+"""
+INSERT_DELIVERIES = """
+INSERT INTO delivery (application_id)
+SELECT application_id FROM unnest($1::uuid[]) AS d (application_id)
+ORDER BY application_id
+ON CONFLICT (application_id) DO NOTHING
+"""
+# $1 certificates, $2 letter, $3 now, $4 applications, $5 contract numbers, $6 products, $7 registered at,
+# $8 Message-IDs, $9 correlation ids, $10 causation ids, $11 traceparents, $12 topics, $13 partitions, $14 offsets,
+# $15 keys, $16 values, $17 headers. A repeat changes nothing, except that a parked one waits once more.
+UPSERT_LETTERS = """
+INSERT INTO letter (certificate_id, letter, application_id, contract_number, product, registered_at, message_id,
+    correlation_id, causation_id, traceparent, state, arrived_at,
+    record_topic, record_partition, record_offset, record_key, record_value, record_headers)
+SELECT certificate_id, $2::text, application_id, contract_number, product, registered_at, message_id,
+    correlation_id, causation_id, traceparent, 'waiting', $3::timestamptz,
+    record_topic, record_partition, record_offset, record_key, record_value, record_headers
+FROM unnest($1::uuid[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[],
+    $11::text[], $12::text[], $13::integer[], $14::bigint[], $15::bytea[], $16::bytea[], $17::text[])
+    AS l (certificate_id, application_id, contract_number, product, registered_at, message_id, correlation_id,
+    causation_id, traceparent, record_topic, record_partition, record_offset, record_key, record_value, record_headers)
+ORDER BY certificate_id
+ON CONFLICT (certificate_id, letter) DO UPDATE SET
+    state = 'waiting', arrived_at = excluded.arrived_at, record_topic = excluded.record_topic,
+    record_partition = excluded.record_partition, record_offset = excluded.record_offset,
+    record_key = excluded.record_key, record_value = excluded.record_value, record_headers = excluded.record_headers
+WHERE letter.state = 'parked'
+"""
+# Moves on every letter of these applications whose halves are all there, or whose key is gone for ever.
+JOIN_HALVES = """
+UPDATE letter SET
+    state = next.state,
+    queued_at = CASE next.state WHEN 'queued' THEN $2::timestamptz END,
+    due_at = CASE next.state WHEN 'queued' THEN $2::timestamptz END,
+    reason = CASE next.state WHEN 'undeliverable' THEN 'shredded' END,
+    ended_at = CASE next.state WHEN 'queued' THEN NULL ELSE $2::timestamptz END,
+    record_topic = NULL, record_partition = NULL, record_offset = NULL,
+    record_key = NULL, record_value = NULL, record_headers = NULL
+FROM (
+    SELECT letter.certificate_id, letter.letter,
+        CASE WHEN NOT delivery.wanted THEN 'not_wished'
+            WHEN delivery.shredded_at IS NOT NULL THEN 'undeliverable'
+            ELSE 'queued' END AS state
+    FROM letter JOIN delivery ON delivery.application_id = letter.application_id
+    WHERE letter.application_id = ANY($1::uuid[])
+        AND delivery.wished_at IS NOT NULL
+        AND (NOT delivery.wanted OR delivery.shredded_at IS NOT NULL OR delivery.wrapped IS NOT NULL)
+        AND (letter.state IN ('waiting', 'parked')
+            OR (letter.state = 'queued' AND delivery.shredded_at IS NOT NULL))
+    ORDER BY letter.certificate_id, letter.letter
+    FOR UPDATE OF letter
+) AS next
+WHERE letter.certificate_id = next.certificate_id AND letter.letter = next.letter
+RETURNING letter.certificate_id, letter.letter, letter.state, letter.application_id, letter.contract_number,
+    letter.message_id, letter.attempts, letter.smtp_code, letter.correlation_id, letter.causation_id,
+    letter.traceparent
+"""
+
+# $1 now, $2 end of the lease, $3 whether a letter whose lease ran out is sent again
+CLAIM_ONE = """
+UPDATE letter SET state = 'sending', attempts = letter.attempts + 1, due_at = $2
+FROM (
+    SELECT certificate_id, letter, state AS was FROM letter
+    WHERE state IN ('queued', 'sending') AND due_at <= $1 AND (state = 'queued' OR $3)
+    ORDER BY due_at LIMIT 1
+    FOR UPDATE SKIP LOCKED
+) AS due, delivery
+WHERE letter.certificate_id = due.certificate_id AND letter.letter = due.letter
+    AND delivery.application_id = letter.application_id
+RETURNING letter.certificate_id, letter.letter, letter.application_id, letter.contract_number, letter.product,
+    letter.registered_at, letter.message_id, letter.correlation_id, letter.causation_id, letter.traceparent,
+    letter.attempts, letter.deferrals, letter.queued_at, due.was, delivery.surety_id, delivery.branch_id,
+    delivery.contractor_name, delivery.works_name, delivery.data_key_id, delivery.wrapped, delivery.contact_nonce,
+    delivery.contact_ciphertext
+"""
+# $1 certificate, $2 letter, $3 attempt, $4 state, $5 due, $6 deferrals, $7 SMTP code, $8 reason, $9 now.
+# A letter that left is sent, whoever has it by now; everything else is said only by the one whose attempt it was.
+NOTE_OUTCOME = """
+UPDATE letter SET state = $4, due_at = $5, deferrals = $6, smtp_code = coalesce($7, smtp_code), reason = $8,
+    ended_at = CASE WHEN $4 IN ('sent', 'undeliverable') THEN $9::timestamptz END
+WHERE certificate_id = $1 AND letter = $2
+    AND ((state = 'sending' AND attempts = $3) OR ($4 = 'sent' AND state IN ('queued', 'sending', 'unknown')))
+RETURNING attempts
+"""
+PARK_UNCLEAR = """
+UPDATE letter SET state = 'unknown', due_at = NULL
+FROM (
+    SELECT certificate_id, letter FROM letter
+    WHERE state IN ('queued', 'sending') AND state = 'sending' AND due_at <= $1
+    FOR UPDATE SKIP LOCKED
+) AS lost
+WHERE letter.certificate_id = lost.certificate_id AND letter.letter = lost.letter
+RETURNING letter.certificate_id, letter.letter, letter.correlation_id
+"""
+COUNT_ALONE = """
+SELECT
+    (SELECT count(*) FROM letter JOIN delivery ON delivery.application_id = letter.application_id
+        WHERE letter.state = 'waiting' AND letter.arrived_at <= $1 AND delivery.wished_at IS NULL)
+    + (SELECT count(*) FROM delivery WHERE wished_at IS NULL AND wrapped IS NOT NULL AND key_at <= $1)
+    AS application,
+    (SELECT count(*) FROM delivery WHERE wanted AND wrapped IS NULL AND shredded_at IS NULL AND wished_at <= $1)
+    AS data_key
+"""
+PARK_WAITING = """
+UPDATE letter SET state = 'parked', record_topic = NULL, record_partition = NULL, record_offset = NULL,
+    record_key = NULL, record_value = NULL, record_headers = NULL
+FROM (
+    SELECT letter.certificate_id, letter.letter, delivery.wished_at IS NULL AS without_application,
+        record_topic, record_partition, record_offset, record_key, record_value, record_headers
+    FROM letter JOIN delivery ON delivery.application_id = letter.application_id
+    WHERE letter.state = 'waiting' AND letter.arrived_at <= $1
+    ORDER BY letter.arrived_at LIMIT $2
+    FOR UPDATE OF letter SKIP LOCKED
+) AS late
+WHERE letter.certificate_id = late.certificate_id AND letter.letter = late.letter
+RETURNING letter.certificate_id, letter.correlation_id, late.without_application, late.record_topic,
+    late.record_partition, late.record_offset, late.record_key, late.record_value, late.record_headers
+"""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A registration on its way into the ledger."""
+
+    received: Received[CertificateRegistered]
+    message_id: str
+
+
+async def take_turn(tx: Transaction) -> None:
+    """Be the only poll that writes, until the transaction ends."""
+    await tx.execute(TAKE_TURN, TURN_LOCK)
+
+
+async def add_wishes(tx: Transaction, wishes: Sequence[tuple[ApplicationSubmitted, bool]], now: datetime) -> None:
+    """Rows of (application, whether a mail is wanted), each application once."""
+    await tx.execute(
+        UPSERT_WISHES,
+        [event.application_id for event, _ in wishes],
+        now,
+        [event.surety_id for event, _ in wishes],
+        [event.branch_id for event, _ in wishes],
+        [event.contractor.name for event, _ in wishes],
+        [event.works.name for event, _ in wishes],
+        [wanted for _, wanted in wishes],
+        [sealing.unb64(event.contact.nonce) if wanted else None for event, wanted in wishes],
+        [sealing.unb64(event.contact.ciphertext) if wanted else None for event, wanted in wishes],
+    )
+
+
+async def add_data_keys(tx: Transaction, keys: Sequence[tuple[DataKeyWrapped, bytes]], now: datetime) -> None:
+    """Rows of (event, our wrapped copy), each application once."""
+    await tx.execute(
+        UPSERT_DATA_KEYS,
+        [event.application_id for event, _ in keys],
+        now,
+        [event.data_key_id for event, _ in keys],
+        [wrapped for _, wrapped in keys],
+    )
+
+
+async def forget_data_keys(tx: Transaction, application_ids: Collection[UUID], now: datetime) -> None:
+    await tx.execute(UPSERT_SHREDDED, list(application_ids), now)
+
+
+async def add_letters(tx: Transaction, letter: str, registrations: Sequence[Registration], now: datetime) -> None:
+    """Open the ledger for these registrations, each certificate once."""
+    events = [registration.received.event for registration in registrations]
+    causes = [registration.received.cause for registration in registrations]
+    records = [registration.received.record for registration in registrations]
+    await tx.execute(INSERT_DELIVERIES, sorted({event.application_id for event in events}))
+    await tx.execute(
+        UPSERT_LETTERS,
+        [event.certificate_id for event in events],
+        letter,
+        now,
+        [event.application_id for event in events],
+        [event.contract_number for event in events],
+        [event.product for event in events],
+        [event.registered_at for event in events],
+        [registration.message_id for registration in registrations],
+        [cause.correlation_id for cause in causes],
+        [cause.causation_id for cause in causes],
+        [cause.traceparent for cause in causes],
+        [record.topic for record in records],
+        [record.partition for record in records],
+        [record.offset for record in records],
+        [record.key for record in records],
+        [record.value for record in records],
+        [outbox.pack(tuple((name, value or b"") for name, value in record.headers)) for record in records],
+    )
+
+
+async def join_halves(tx: Transaction, application_ids: Iterable[UUID], now: datetime) -> list[Record]:
+    """Move on the letters that wait for nothing more; the answer is what moved."""
+    return await tx.fetch(JOIN_HALVES, list(application_ids), now)
+
+
+async def claim_one(tx: Transaction, *, now: datetime, lease_until: datetime, resend: bool) -> Record | None:
+    return await tx.fetchrow(CLAIM_ONE, now, lease_until, resend)
+
+
+async def note_outcome(
+    tx: Transaction,
+    certificate_id: UUID,
+    letter: str,
+    *,
+    attempt: int,
+    state: str,
+    deferrals: int,
+    now: datetime,
+    due_at: datetime | None = None,
+    smtp_code: int | None = None,
+    reason: str | None = None,
+) -> int | None:
+    """How many attempts there were; None when the letter had come to its end before."""
+    attempts: int | None = await tx.fetchval(
+        NOTE_OUTCOME, certificate_id, letter, attempt, state, due_at, deferrals, smtp_code, reason, now
+    )
+    return attempts
+
+
+async def park_unclear(tx: Transaction, now: datetime) -> list[Record]:
+    return await tx.fetch(PARK_UNCLEAR, now)
+
+
+async def count_alone(tx: Transaction, now: datetime, after: timedelta) -> dict[str, int]:
+    """By what is missing: how many halves have waited longer than `after`."""
+    row = await tx.fetchrow(COUNT_ALONE, now - after)
+    assert row is not None
+    return dict(row)
+
+
+async def park_waiting(tx: Transaction, now: datetime, after: timedelta, limit: int) -> list[Record]:
+    return await tx.fetch(PARK_WAITING, now - after, limit)
+
+
+def record_of(row: Record) -> ConsumerRecord:
+    """The Kafka record that a row keeps, as far as a dead letter needs it."""
+    key, value = row["record_key"], row["record_value"]
+    return ConsumerRecord(
+        topic=row["record_topic"],
+        partition=row["record_partition"],
+        offset=row["record_offset"],
+        timestamp=0,
+        timestamp_type=0,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=len(key or b""),
+        serialized_value_size=len(value or b""),
+        headers=tuple(outbox.unpack(row["record_headers"])),
+    )

@@ -1,0 +1,39 @@
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.local.kafka import LocalKafka
+from deploy.local.state import free_port
+
+
+async def send(bootstrap, topic, value):
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True) as producer:
+        await producer.send_and_wait(topic, value)
+
+
+async def first(bootstrap, topic):
+    async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+        return (await consumer.getone()).value
+
+
+async def test_a_message_is_still_there_after_a_kill_and_on_another_port(state):
+    with LocalKafka(state, free_port()) as kafka:
+        await send(kafka.bootstrap, "certificates", "証書".encode())
+        kafka.kill()
+        assert not kafka.is_ready()
+
+        kafka.port = free_port()
+        kafka.start()
+
+        assert await first(kafka.bootstrap, "certificates") == "証書".encode()
+        assert "Kafka Server started" in kafka.log.read_text()
+
+
+async def test_a_stopped_broker_starts_again(state):
+    with LocalKafka(state, free_port()) as kafka:
+        await send(kafka.bootstrap, "certificates", b"one")
+    with LocalKafka(state, free_port()) as kafka:
+        assert await first(kafka.bootstrap, "certificates") == b"one"

@@ -1,0 +1,199 @@
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.local.parts import ProcessSpec, StepSpec
+from deploy.local.problem import Problem
+from deploy.local.process import birth_of
+from deploy.local.state import CLONE
+from deploy.local.status import Stage, end_leftovers, is_running, read, sole_supervisor
+from deploy.local.supervisor import Supervisor
+
+# Writes down that it lives, and on SIGTERM that it ended.
+_PROGRAM = """
+import os, signal, sys, time
+name, folder = sys.argv[1:]
+def say(what):
+    with open(f"{folder}/story", "a") as story:
+        story.write(f"{what} {name}\\n")
+def end(*_):
+    say("ended")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+say("began")
+open(f"{folder}/{name}.ready", "w").close()
+while True:
+    time.sleep(60)
+"""
+
+
+def stand_in(name, folder, **changed):
+    return ProcessSpec(
+        **{
+            "name": name,
+            "command": lambda: [sys.executable, "-c", _PROGRAM, name, str(folder)],
+            "environment": lambda: dict(os.environ),
+            "is_ready": (folder / f"{name}.ready").exists,
+            "stop_timeout_seconds": 5,
+            **changed,
+        }
+    )
+
+
+async def eventually(look, timeout_seconds=20):
+    deadline = time.monotonic() + timeout_seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came true"
+        await asyncio.sleep(0.02)
+    return found
+
+
+def begin(*arguments, **options):
+    return subprocess.Popen([sys.executable, *arguments], cwd=CLONE, **options)
+
+
+def story(folder):
+    return (folder / "story").read_text().splitlines()
+
+
+@pytest.fixture
+async def supervise(state):
+    """Start a supervisor over some parts; it is stopped when the test ends."""
+    started = []
+
+    def start(*parts):
+        supervisor = Supervisor(state, parts)
+        supervisor.start()
+        started.append(supervisor)
+        return supervisor
+
+    yield start
+    for supervisor in started:
+        await supervisor.stop()
+
+
+async def test_parts_start_in_order_and_stop_in_reverse(state, supervise):
+    done = []
+
+    async def step():
+        done.append(story(state))
+
+    supervisor = supervise(
+        stand_in("service", state, after=("setup",)),
+        StepSpec("setup", step, after=("database",)),
+        stand_in("database", state),
+    )
+    await supervisor.until_ready()
+    await supervisor.stop()
+
+    assert done == [["began database"]]
+    assert story(state) == ["began database", "began service", "ended service", "ended database"]
+    assert {part.stage for part in read(state).parts} == {Stage.STOPPED}
+
+
+async def test_a_killed_process_is_started_again(state, supervise):
+    supervisor = supervise(stand_in("service", state))
+    await supervisor.until_ready()
+    before = read(state).part("service").pid
+
+    os.kill(before, signal.SIGKILL)
+
+    after = await eventually(lambda: (now := read(state).part("service")).pid not in (None, before) and now)
+    await eventually(lambda: story(state) == ["began service", "began service"])
+    assert after.restarts == 1
+
+
+async def test_a_process_that_ends_at_every_start_is_reported_with_what_it_said(state, supervise):
+    command = [sys.executable, "-c", "raise SystemExit('no such setting')"]
+    supervise(stand_in("service", state, command=lambda: command))
+
+    part = await eventually(lambda: (now := read(state).part("service")).stage is Stage.FAILING and now)
+
+    assert "no such setting" in part.message
+
+
+async def test_a_process_that_ignores_the_request_is_ended_by_force(state, supervise):
+    deaf = _PROGRAM.replace("signal.signal(signal.SIGTERM, end)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    command = [sys.executable, "-c", deaf, "service", str(state)]
+    supervisor = supervise(stand_in("service", state, command=lambda: command, stop_timeout_seconds=0.2))
+    await supervisor.until_ready()
+    part = read(state).part("service")
+
+    await supervisor.stop()
+
+    assert birth_of(part.pid) != part.birth
+
+
+async def test_what_a_process_says_is_in_its_log(state, supervise):
+    command = [sys.executable, "-c", f"print('証', flush=True)\n{_PROGRAM}", "service", str(state)]
+    await supervise(stand_in("service", state, command=lambda: command)).until_ready()
+
+    assert "証" in (state / "logs" / "service.log").read_text()
+
+
+async def test_children_do_not_outlive_a_supervisor_that_is_killed(state):
+    program = f"""
+import asyncio, os, sys
+from pathlib import Path
+from deploy.local.parts import ProcessSpec
+from deploy.local.supervisor import supervise
+state = Path({str(state)!r})
+child = ProcessSpec("service", lambda: [sys.executable, "-c", {_PROGRAM!r}, "service", str(state)],
+                    lambda: dict(os.environ), (state / "service.ready").exists)
+asyncio.run(supervise(state, [child]))
+"""
+    supervisor = begin("-c", program)
+    status = await eventually(lambda: (now := read(state)) and now.ready and now)
+    child = status.part("service")
+
+    supervisor.kill()
+    supervisor.wait()
+
+    await eventually(lambda: birth_of(child.pid) != child.birth)
+
+
+async def test_what_was_left_running_is_ended_and_nothing_else(state):
+    left, innocent = (begin("-c", "input()", stdin=subprocess.PIPE) for _ in range(2))
+    recorded = [
+        {"name": "left", "pid": left.pid, "birth": birth_of(left.pid)},
+        {"name": "reused", "pid": innocent.pid, "birth": "another time"},
+    ]
+    parts = [{"stage": "ready", **part} for part in recorded]
+    (state / "stack.json").write_text(json.dumps({"pid": 1, "birth": None, "problem": "", "parts": parts}))
+
+    end_leftovers(state)
+
+    assert left.wait() == -signal.SIGTERM
+    assert innocent.poll() is None
+    innocent.communicate()
+    left.stdin.close()
+
+
+async def test_a_folder_has_one_supervisor(state):
+    assert not is_running(state)
+    with sole_supervisor(state):
+        assert is_running(state)
+        with pytest.raises(Problem, match="already supervised"), sole_supervisor(state):
+            pass
+    assert not is_running(state)
+
+
+async def test_the_command_stops_cleanly_when_it_is_told_to(state):
+    own = state / "own"
+    left_out = ["postgres", "kafka", "databases", "topics", "intake", "issuer", "registry", "notifier"]
+    options = [part for name in left_out for part in ("--without", name)]
+    supervisor = begin("-m", "deploy.local.supervisor", "--state", str(own), *options)
+    await eventually(lambda: (now := read(own)) and now.ready)
+    assert Path(own, "secrets", "issuer", "pepper").exists()
+
+    supervisor.terminate()
+
+    assert supervisor.wait(20) == 0
+    assert {part.stage for part in read(own).parts} == {Stage.STOPPED}

@@ -1,0 +1,82 @@
+import base64
+import stat
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from deploy.secrets import SERVICES, make_secrets
+
+
+def all_of(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_secrets(tmp_path / "secrets")
+    return tmp_path / "secrets"
+
+
+def test_a_repetition_changes_nothing(folder):
+    before = all_of(folder)
+
+    make_secrets(folder)
+
+    assert all_of(folder) == before
+
+
+def test_what_is_missing_is_made_from_what_is_there(folder):
+    before = all_of(folder)
+    (folder / "issuer" / "public_keys" / "intake").unlink()
+    (folder / "registry" / "pepper").unlink()
+
+    make_secrets(folder)
+
+    assert all_of(folder) == before
+
+
+def test_several_at_once_end_with_one_set(tmp_path):
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(make_secrets, [tmp_path / "secrets"] * 8))
+
+    made = all_of(tmp_path / "secrets")
+    make_secrets(tmp_path / "secrets")
+    assert all_of(tmp_path / "secrets") == made
+    assert made["issuer/pepper"] == made["registry/pepper"]
+    assert not [name for name in made if "/." in name]
+
+
+def test_a_service_knows_the_password_of_its_own_role_only(folder):
+    made = all_of(folder)
+
+    for service in SERVICES:
+        assert made[f"{service}/database_password"] == made[f"postgres/{service}_password"]
+    assert len({made[f"{service}/database_password"] for service in SERVICES}) == len(SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("private", "publics"),
+    [
+        ("intake/private_key", ["intake/public_keys/intake", "issuer/public_keys/intake"]),
+        ("notifier/private_key", ["intake/public_keys/notifier"]),
+    ],
+)
+def test_public_keys_belong_to_the_private_one(folder, private, publics):
+    made = all_of(folder)
+    key = X25519PrivateKey.from_private_bytes(base64.b64decode(made[private]))
+
+    for public in publics:
+        assert base64.b64decode(made[public]) == key.public_key().public_bytes_raw()
+
+
+def test_only_the_owner_reads_them(folder):
+    for path in [folder, *folder.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_a_container_may_ask_for_other_modes(tmp_path):
+    make_secrets(tmp_path / "secrets", file_mode=0o440, folder_mode=0o750)
+
+    assert stat.S_IMODE((tmp_path / "secrets" / "issuer" / "pepper").stat().st_mode) == 0o440
+    assert stat.S_IMODE((tmp_path / "secrets" / "issuer").stat().st_mode) == 0o750

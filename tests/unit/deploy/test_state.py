@@ -1,0 +1,100 @@
+import json
+import socket
+
+import pytest
+
+from deploy.local import state
+from deploy.local.problem import Problem
+
+
+@pytest.fixture
+def listening():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_akashi_state_decides_where_the_state_is(tmp_path):
+    assert state.state_folder({"AKASHI_STATE": str(tmp_path)}) == tmp_path.resolve()
+
+
+def test_the_state_is_in_the_clone(tmp_path):
+    assert state.state_folder({}, clone=tmp_path, is_root=False) == tmp_path / ".akashi"
+
+
+def test_roots_state_leaves_a_home_that_nobody_can_enter(tmp_path):
+    home = tmp_path / "home"
+    clone = home / "clone"
+    clone.mkdir(parents=True)
+    home.chmod(0o700)
+
+    chosen = state.state_folder({}, clone=clone, is_root=True)
+
+    assert str(chosen).startswith("/var/tmp/akashi-")
+    assert state.state_folder({}, clone=clone, is_root=True) == chosen
+    assert state.state_folder({}, clone=home, is_root=True) != chosen
+
+
+def test_a_folder_with_other_things_in_it_is_never_taken_for_state(tmp_path):
+    (tmp_path / "thesis.txt").touch()
+
+    with pytest.raises(Problem, match="not Akashi's state"):
+        state.open_state(tmp_path)
+
+
+def test_state_is_opened_again(tmp_path):
+    folder = state.open_state(tmp_path / "state")
+
+    assert state.open_state(folder) == folder
+
+
+def test_an_empty_home_is_not_the_root_folder():
+    assert state.home({"HOME": ""}) != state.Path("/")
+    assert state.home({"HOME": "/home/hanako"}) == state.Path("/home/hanako")
+
+
+def test_akashi_cache_decides_where_downloads_go(tmp_path):
+    assert state.cache_folder({"AKASHI_CACHE": str(tmp_path)}) == tmp_path.resolve()
+    assert state.cache_folder({"XDG_CACHE_HOME": "/x"}) == state.Path("/x/akashi")
+
+
+def test_a_remembered_port_is_kept(tmp_path):
+    first = state.choose_ports(tmp_path, ["kafka"], environment={})
+    port = state.free_port()
+    (tmp_path / "ports.json").write_text(json.dumps({"kafka": port}))
+
+    assert state.choose_ports(tmp_path, ["kafka"], environment={}) == {"kafka": port} != first
+
+
+def test_a_taken_port_is_replaced_by_a_free_one(tmp_path, listening):
+    (tmp_path / "ports.json").write_text(json.dumps({"kafka": listening}))
+
+    port = state.choose_ports(tmp_path, ["kafka"], environment={})["kafka"]
+
+    assert port != listening
+    assert state.is_free(port)
+    assert json.loads((tmp_path / "ports.json").read_text()) == {"kafka": port}
+
+
+def test_no_two_parts_get_one_port(tmp_path):
+    ports = state.choose_ports(tmp_path, environment={})
+
+    assert len(set(ports.values())) == len(state.PREFERRED_PORTS)
+
+
+def test_a_demanded_port_is_used(tmp_path):
+    port = state.free_port()
+
+    assert state.choose_ports(tmp_path, ["kafka"], environment={"AKASHI_PORT_KAFKA": str(port)}) == {"kafka": port}
+
+
+def test_a_demanded_port_that_is_taken_is_a_problem_that_names_it(tmp_path, listening):
+    with pytest.raises(Problem, match=f"Port {listening} of AKASHI_PORT_KAFKA is in use"):
+        state.choose_ports(tmp_path, ["kafka"], environment={"AKASHI_PORT_KAFKA": str(listening)})
+
+
+@pytest.mark.parametrize("wrong", ["kafka", "0", "70000", "-1"])
+def test_a_demanded_port_that_is_none_is_a_problem(tmp_path, wrong):
+    with pytest.raises(Problem, match="is no port"):
+        state.choose_ports(tmp_path, ["kafka"], environment={"AKASHI_PORT_KAFKA": wrong})
