@@ -10,8 +10,8 @@ STACK ?= local
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 stops afterwards)
-	@$(BIN)/akashi demo $(if $(ONCE),--once)
+demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 ends afterwards)
+	@$(BIN)/akashi demo $(if $(ONCE),--once) $(addprefix --without ,$(WITHOUT))
 
 up: bootstrap ## Start everything on this machine, without Docker
 	@$(BIN)/akashi up

@@ -6,6 +6,7 @@ inside the handler, then by redelivery, for ever. Nothing is skipped because we 
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -224,8 +225,8 @@ def _without_headers(record: ConsumerRecord) -> ConsumerRecord:
     return ConsumerRecord(**{**fields, "headers": ()})
 
 
-async def _keep_raw(message: KafkaMessage) -> Any:
-    return message.body
+async def _keep_records(message: KafkaMessage) -> Any:
+    return message.raw_message
 
 
 def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) -> None:
@@ -243,11 +244,11 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
         fetch_max_wait_ms=100,
         parser=_parse_originals,
-        decoder=_keep_raw,
+        decoder=_keep_records,
         title=group,
     )
-    async def take(message: KafkaMessage) -> None:
-        await consumer.take(message.raw_message)
+    async def take(records: Sequence[ConsumerRecord]) -> None:
+        await consumer.take(records)
 
 
 def make_broker(bootstrap: str, *, client_id: str, drain_seconds: float) -> KafkaBroker:
@@ -260,5 +261,5 @@ def make_broker(bootstrap: str, *, client_id: str, drain_seconds: float) -> Kafk
         allow_auto_create_topics=False,
         graceful_timeout=drain_seconds,
         apply_types=False,
-        logger=None,
+        logger=logging.getLogger("faststream"),
     )

@@ -112,7 +112,8 @@ def make_app(service: Service) -> FastAPI:
     if service.runtime.settings.role != "worker":
         for router in service.routers:
             app.include_router(router)
-        app.openapi()["components"]["schemas"].update(service.schemas)
+        if service.schemas:
+            app.openapi()["components"]["schemas"].update(service.schemas)
     return app
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from chassis.web import tokens
 from console import store
 from console.environment import Stack
+from console.output import is_visible
 from deploy.local.problem import Problem
 from reference.errors import UnknownPurchaser, UnknownSurety
 from reference.reader import load
@@ -61,7 +62,7 @@ def contractor_id(text: str) -> str:
 def person_name(text: str) -> str:
     """A person's name on one line. `Problem` for none."""
     name = text.strip()
-    if not name or len(name) > _LONGEST_PERSON or not name.isprintable():
+    if not name or len(name) > _LONGEST_PERSON or not all(map(is_visible, name)):
         raise Problem(f"A person's name is one line of 1 to {_LONGEST_PERSON} characters: correct --person.")
     return name
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -44,9 +45,13 @@ def print_listing(columns: Sequence[str], records: Sequence[Mapping[str, Any]], 
 def printable(text: str) -> str:
     """The text with every character that a terminal would obey written out; line breaks are kept."""
     return "".join(
-        letter if letter == "\n" or letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
+        letter if letter == "\n" or is_visible(letter) else letter.encode("unicode_escape").decode() for letter in text
     )
+
+
+def is_visible(letter: str) -> bool:
+    """Whether it is a character to look at, or a space of any width (全角 too)."""
+    return letter.isprintable() or unicodedata.category(letter) == "Zs"
 
 
 def _shown(value: object) -> str:

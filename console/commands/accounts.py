@@ -47,8 +47,8 @@ def add_staff(
     """Let a person of a surety (保証会社) decide applications at the desk (審査). Prints the account's id."""
     from console import accounts
 
-    known = accounts.known_surety(surety)
-    _tell(run(accounts.add_staff(find_stack(kafka=False), known, accounts.person_name(person))).id)
+    known, who = accounts.known_surety(surety), accounts.person_name(person)
+    _tell(run(accounts.add_staff(find_stack(kafka=False), known, who)).id)
 
 
 @app.command("add-purchaser")
@@ -59,8 +59,8 @@ def add_purchaser(
     """Let a person of a purchaser (発注者) view certificates by number and key. Prints the account's id."""
     from console import accounts
 
-    known = accounts.known_purchaser(purchaser)
-    _tell(run(accounts.add_purchaser(find_stack(kafka=False), known, accounts.person_name(person))).id)
+    known, who = accounts.known_purchaser(purchaser), accounts.person_name(person)
+    _tell(run(accounts.add_purchaser(find_stack(kafka=False), known, who)).id)
 
 
 @app.command("list")

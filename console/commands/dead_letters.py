@@ -75,7 +75,7 @@ def show(
 @app.command()
 def redrive(  # noqa: PLR0917 - typer passes them by name
     identities: Annotated[
-        list[str] | None, typer.Argument(metavar="ID…", help="Beginnings of dead letters' ids.", show_default=False)
+        list[str] | None, typer.Argument(metavar="ID", help="Beginnings of dead letters' ids.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --all: only those whose reason begins so.")] = None,

@@ -8,9 +8,7 @@ import typer
 
 app = typer.Typer(help="HTTP contracts in `services/<name>/openapi.json`, made from the code.", no_args_is_help=True)
 
-Services = Annotated[
-    list[str] | None, typer.Argument(metavar="[SERVICE]…", help="All when left out.", show_default=False)
-]
+Services = Annotated[list[str] | None, typer.Argument(metavar="SERVICE", help="All when left out.", show_default=False)]
 
 
 @app.command()

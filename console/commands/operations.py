@@ -1,7 +1,6 @@
 """Single commands: `migrate`, `setup`, `demo`, and `secrets make`."""
 
 # ruff: noqa: PLC0415 - imports wait until a command runs, so that --help is fast
-import importlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ secrets = typer.Typer(help="Passwords and keys of a deployment.", no_args_is_hel
 @app.command()
 def migrate(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="All when left out.", show_default=False)
+        list[str] | None, typer.Argument(metavar="SERVICE", help="All when left out.", show_default=False)
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only show what is applied and what is missing.")] = False,
     as_json: AsJson = False,
@@ -34,8 +33,8 @@ def migrate(
     from console import migrations
     from console.services import known_services
 
-    stack = find_stack(kafka=False)
     names = known_services(services)
+    stack = find_stack(kafka=False)
     if not status:
         for name in names:
             for file in run(migrations.apply(stack, name)):
@@ -64,17 +63,15 @@ def setup(
 
 @app.command()
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="One application from form to certificate, then end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End afterwards; succeeds only if everything happened.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="PART", help="Leave a part of the stack out.")
+    ] = None,
 ) -> None:
-    """Watch an application become a certificate that a purchaser can view."""
-    try:
-        # By name, because not every installation has it.
-        demonstration = importlib.import_module("console.demo")
-    except ImportError as error:
-        if error.name != "console.demo":
-            raise
-        raise Problem("The demo is not in this installation: use a complete one.") from None
-    raise typer.Exit(int(demonstration.run(once=once)))
+    """Watch applications become certificates that a purchaser can view, on the local stack."""
+    from console.demo.run import run
+
+    raise typer.Exit(run(once=once, without=without or ()))
 
 
 @secrets.command("make")

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from chassis.clock import JST
 from reference import codes
@@ -26,7 +26,7 @@ LONGEST: Final = 200
 
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(LETTERS),
-    autoescape=lambda name: name is not None and name.endswith(".html"),
+    autoescape=select_autoescape(["html"]),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -86,18 +86,25 @@ def compose(facts: Facts, *, now: datetime) -> EmailMessage:
     }
     folder = f"{facts.surety.family}/{facts.letter}"
     message = EmailMessage(policy=SMTP)
-    message["Message-ID"] = facts.message_id
     message["Date"] = format_datetime(now.astimezone(JST))
+    message["Message-ID"] = facts.message_id
     message["From"] = Address(one_line([facts.surety.portal_name]), addr_spec=facts.surety.mail_from)
     message["To"] = to
     message["Subject"] = one_line([_template(f"{folder}/subject.txt").render(values)])
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = "ja"
     message["X-Akashi-Correlation-Id"] = one_line([facts.correlation_id])
     # UTF-8: ISO-2022-JP cannot write 髙. Base64: no server has to understand 8 bits, no line is long.
     message.set_content(_template(f"{folder}/body.txt").render(values), cte="base64")
     message.add_alternative(_template(f"{folder}/body.html").render(values), subtype="html", cte="base64")
+    message["Content-Language"] = "ja"
     return message
+
+
+def as_sent(message: EmailMessage) -> bytes:
+    """The letter's bytes for SMTP, with the Message-ID on one line: folded, which is legal, some servers and readers
+    take the line break for a part of it.
+    """
+    return bytes(message).replace(b"\r\nMessage-ID:\r\n <", b"\r\nMessage-ID: <", 1)
 
 
 def one_line(parts: Iterable[str | None]) -> str:

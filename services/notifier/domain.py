@@ -39,8 +39,10 @@ def message_id(certificate_id: UUID, letter: str, *, mail_from: str) -> str:
 class Stage(Enum):
     """How far a conversation had come."""
 
-    #: Greeting, EHLO, TLS, log-in and MAIL FROM: nothing yet is about this letter.
+    #: Greeting, EHLO, TLS and log-in: nothing yet is about this letter.
     SERVER = "server"
+    #: MAIL FROM: about the surety's address.
+    SENDER = "sender"
     #: RCPT TO: about the address.
     RECIPIENT = "recipient"
     #: DATA: about the letter; from here on it may have left.
@@ -79,12 +81,12 @@ Outcome = Sent | PutOff | GivenUp | Unclear
 def outcome_of_reply(stage: Stage, smtp_code: int) -> Outcome:
     """What a reply other than success means.
 
-    A final no (5xx) counts only where it is about the letter. Said to us it is a fault in somebody's configuration:
-    the letters wait until a person has mended it.
+    A final no (5xx) counts only where it is about address or letter. Said to us or to the surety it is a fault in
+    somebody's configuration: the letters wait until a person has mended it.
     """
     if stage is Stage.SERVER or smtp_code in ABOUT_US:
         return PutOff(by_server=True, smtp_code=smtp_code)
-    if 500 <= smtp_code < 600:  # noqa: PLR2004 - permanent, RFC 5321 4.2.1
+    if stage is not Stage.SENDER and 500 <= smtp_code < 600:  # noqa: PLR2004 - permanent, RFC 5321 4.2.1
         return GivenUp("refused", smtp_code)
     return PutOff(by_server=False, smtp_code=smtp_code)
 
@@ -92,8 +94,11 @@ def outcome_of_reply(stage: Stage, smtp_code: int) -> Outcome:
 def outcome_of_silence(stage: Stage) -> Outcome:
     """What a lost connection or a time-out means."""
     match stage:
-        case Stage.SERVER | Stage.RECIPIENT:
+        case Stage.SERVER | Stage.SENDER:
             return PutOff(by_server=True)
+        case Stage.RECIPIENT:
+            # Perhaps the server waits for somebody else to vouch for the address: the others need not wait with it.
+            return PutOff(by_server=False)
         case Stage.LETTER:
             return Unclear()
         case _:

@@ -77,7 +77,7 @@ async def note_wishes(tx: Transaction, batch: Sequence[Received[ApplicationSubmi
 async def open_letters(
     tx: Transaction, batch: Sequence[Received[CertificateRegistered]], *, noticing: Noticing
 ) -> None:
-    """Note that a certificate can be viewed: from now on its letter may go out. A repeat finds its row in the ledger."""
+    """Note that a certificate can be viewed: its letter may go out now. A repeat finds its row in the ledger."""
     registrations = {
         received.event.certificate_id: store.Registration(received, _message_id(received.event, noticing.reference))
         for received in batch

@@ -6,6 +6,7 @@ knows. It is sent again when its lease has run out, with the same Message-ID, or
 
 import asyncio
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,8 +14,9 @@ import structlog
 
 from chassis.lifecycle import Progress
 from chassis.outbox import Outbox
-from services.notifier.composing import Facts, NoAddress, compose
-from services.notifier.domain import GivenUp, Outcome, PutOff
+from chassis.postgres import UNAVAILABLE
+from services.notifier.composing import Facts, NoAddress, as_sent, compose
+from services.notifier.domain import GivenUp, Outcome, PutOff, Unclear
 from services.notifier.ledger import CannotBeRead, Claimed, Ledger, told_of
 from services.notifier.smtp import Line, Server
 
@@ -90,19 +92,26 @@ class Sender:
                 bell = self._bell.next_ring
                 if wait := self._pause.seconds_left:
                     await asyncio.sleep(min(wait, 5.0))
-                elif not await self._send_one(progress):
-                    await self._line.hang_up()
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(bell.wait(), timeout=self._poll_seconds)
+                    continue
+                await self.send_due(progress)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(bell.wait(), timeout=self._poll_seconds)
         finally:
             self._line.drop()
+
+    async def send_due(self, progress: Progress) -> None:
+        """Send one letter after the other, over one connection, until none is due or the server takes none."""
+        while not self._pause.seconds_left and await self._send_one(progress):
+            progress.beat()
+        await self._line.hang_up()
 
     async def _send_one(self, progress: Progress) -> bool:
         """Whether there was a letter to send, and perhaps is another."""
         try:
             claimed = await self._ledger.claim()
-        except Exception as error:  # noqa: BLE001 - the database is away, or we are at fault: nothing left, look again
-            log.warning("sender.retrying", error=type(error).__name__, exc_info=True)
+        except Exception as error:
+            # The database is away, or we are at fault. Nothing has left: look again.
+            log.warning("sender.retrying", error=type(error).__name__, exc_info=not isinstance(error, UNAVAILABLE))
             return False
         if claimed is None:
             return False
@@ -144,9 +153,18 @@ class Sender:
             return GivenUp("no_address")
         except CannotBeRead:
             return GivenUp("unreadable")
-        except Exception:
-            # Our bug. The letter waits for the version without it; the others go on.
-            log.exception("letter.not_composed", **told_of(claimed.row))
+        except Exception as error:  # noqa: BLE001 - our bug: the letter waits for a version without it, the others go on
+            log.error("letter.not_composed", **_bug(error), **told_of(claimed.row))  # noqa: TRY400 - see _bug
             return PutOff(by_server=False)
         to: str = message["To"].addresses[0].addr_spec
-        return await self._line.send(bytes(message), sender=facts.surety.mail_from, recipient=to)
+        try:
+            return await self._line.send(as_sent(message), sender=facts.surety.mail_from, recipient=to)
+        except Exception as error:  # noqa: BLE001 - our bug: nobody knows how far it came
+            log.error("letter.not_handed_over", **_bug(error), **told_of(claimed.row))  # noqa: TRY400 - see _bug
+            return Unclear()
+
+
+def _bug(error: Exception) -> dict[str, str]:
+    """What and where, without the error's words, which may repeat an address."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return {"error": type(error).__name__, "at": f"{last.filename}:{last.lineno}"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 
 from services.notifier.domain import Outcome, Sent, Stage, outcome_of_reply, outcome_of_silence
 
@@ -39,12 +39,18 @@ class Line:
         stage = Stage.SERVER
         try:
             async with asyncio.timeout(self._server.timeout_seconds):
-                client = await self._begin(sender)
+                client = await self._kept(sender)
+                if client is None:
+                    client = self._client = await self._connected()
+                    stage = Stage.SENDER
+                    await client.mail(sender)
                 stage = Stage.RECIPIENT
                 await client.rcpt(recipient)
                 stage = Stage.LETTER
                 await client.data(letter)
         except SMTPResponseException as error:
+            if isinstance(error, SMTPHeloError):
+                stage = Stage.SERVER
             log.info("smtp.answered", stage=stage.value, smtp_code=error.code)
             await self._forget_envelope(stage)
             return outcome_of_reply(stage, error.code)
@@ -71,17 +77,16 @@ class Line:
         if client is not None:
             client.close()
 
-    async def _begin(self, sender: str) -> SMTP:
-        """A connection that has taken our MAIL FROM."""
+    async def _kept(self, sender: str) -> SMTP | None:
+        """The connection of the last letter, if it takes another. The server may have closed it or have had enough
+        of it; a new one is then no second attempt.
+        """
         if self._client is not None and self._client.is_connected:
-            # A server may have closed a kept connection, or have had enough of it: a new one is no second attempt.
             with suppress(SMTPException, OSError):
                 await self._client.mail(sender)
                 return self._client
         self.drop()
-        self._client = await self._connected()
-        await self._client.mail(sender)
-        return self._client
+        return None
 
     async def _connected(self) -> SMTP:
         server = self._server

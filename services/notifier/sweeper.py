@@ -10,7 +10,7 @@ import structlog
 from chassis import dead_letters
 from chassis.clock import Clock
 from chassis.lifecycle import Progress
-from chassis.postgres import transaction
+from chassis.postgres import UNAVAILABLE, transaction
 from services.notifier import store
 from services.notifier.ledger import Ledger, told_of
 from services.notifier.metrics import HALVES_ALONE, MAILS_UNKNOWN, REGISTRATIONS_PARKED
@@ -37,8 +37,9 @@ class Sweeper:
             progress.beat()
             try:
                 await self.sweep()
-            except Exception as error:  # noqa: BLE001 - the database is away, or we are at fault: the next sweep comes
-                log.warning("sweeper.retrying", error=type(error).__name__, exc_info=True)
+            except Exception as error:
+                # The database is away, or we are at fault: the next sweep comes.
+                log.warning("sweeper.retrying", error=type(error).__name__, exc_info=not isinstance(error, UNAVAILABLE))
             await asyncio.sleep(self.every_seconds)
 
     async def sweep(self) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -5,7 +7,7 @@ from deploy.local.kafka import LocalKafka
 from deploy.local.state import free_port
 
 
-async def send(bootstrap, topic, value):
+async def send(bootstrap: str, topic: str, value: bytes) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(topic, 1, 1)])
@@ -14,12 +16,12 @@ async def send(bootstrap, topic, value):
         await producer.send_and_wait(topic, value)
 
 
-async def first(bootstrap, topic):
+async def first(bootstrap: str, topic: str) -> bytes:
     async with AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
-        return (await consumer.getone()).value
+        return bytes((await consumer.getone()).value)
 
 
-async def test_a_message_is_still_there_after_a_kill_and_on_another_port(state):
+async def test_a_message_is_still_there_after_a_kill_and_on_another_port(state: Path) -> None:
     with LocalKafka(state, free_port()) as kafka:
         await send(kafka.bootstrap, "certificates", "証書".encode())
         kafka.kill()
@@ -32,7 +34,7 @@ async def test_a_message_is_still_there_after_a_kill_and_on_another_port(state):
         assert "Kafka Server started" in kafka.log.read_text()
 
 
-async def test_a_stopped_broker_starts_again(state):
+async def test_a_stopped_broker_starts_again(state: Path) -> None:
     with LocalKafka(state, free_port()) as kafka:
         await send(kafka.bootstrap, "certificates", b"one")
     with LocalKafka(state, free_port()) as kafka:

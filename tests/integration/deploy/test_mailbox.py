@@ -1,6 +1,9 @@
 import smtplib
+from collections.abc import Iterator
 from email import policy
 from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,44 +19,44 @@ class RunningMailbox(LocalProcess):
 
     name = "mailbox"
 
-    def __init__(self, state):
+    def __init__(self, state: Path) -> None:
         smtp, web = free_port(), free_port()
         super().__init__(state, web)
         self.smtp_port = smtp
         ports = {**PREFERRED_PORTS, "smtp": smtp, "mailbox": web}
-        self._spec = next(part for part in stack(state, ports) if part.name == "mailbox")
-        assert isinstance(self._spec, ProcessSpec)
+        parts = [part for part in stack(state, ports) if isinstance(part, ProcessSpec)]
+        self._spec = next(part for part in parts if part.name == "mailbox")
 
-    def command(self):
+    def command(self) -> list[str]:
         return self._spec.command()
 
-    def environment(self):
+    def environment(self) -> dict[str, str]:
         return {**self._spec.environment(), "PYTHONPATH": str(self._spec.folder)}
 
-    def prepare(self):
+    def prepare(self) -> None:
         pass
 
-    def is_ready(self):
+    def is_ready(self) -> bool:
         return self._spec.is_ready()
 
-    def get(self, path):
+    def get(self, path: str) -> httpx.Response:
         return httpx.get(f"http://{self.address}{path}", trust_env=False)
 
-    def put_chaos(self, triggers):
+    def put_chaos(self, triggers: dict[str, Any]) -> httpx.Response:
         return httpx.put(f"http://{self.address}/api/v1/chaos", json=triggers, trust_env=False)
 
-    def send(self, mail):
+    def send(self, mail: EmailMessage) -> None:
         with smtplib.SMTP("127.0.0.1", self.smtp_port) as server:
             server.send_message(mail)
 
 
 @pytest.fixture
-def mailbox(state):
+def mailbox(state: Path) -> Iterator[RunningMailbox]:
     with RunningMailbox(state) as running:
         yield running
 
 
-def a_mail():
+def a_mail() -> EmailMessage:
     mail = EmailMessage(policy=policy.SMTP)
     mail["Subject"] = "電子保証　発行完了のお知らせ（髙橋①㈱）"
     mail["From"] = "証 <akashi@akashi.example>"
@@ -65,7 +68,7 @@ def a_mail():
     return mail
 
 
-def test_japanese_arrives_as_it_was_sent(mailbox):
+def test_japanese_arrives_as_it_was_sent(mailbox: RunningMailbox) -> None:
     mailbox.send(a_mail())
 
     line = mailbox.get("/api/v1/messages").json()["messages"][0]
@@ -78,7 +81,7 @@ def test_japanese_arrives_as_it_was_sent(mailbox):
     assert [file["FileName"] for file in mail["Attachments"]] == ["保証証書.pdf"]
 
 
-def test_the_newest_mail_comes_first_and_all_survive_a_kill(mailbox):
+def test_the_newest_mail_comes_first_and_all_survive_a_kill(mailbox: RunningMailbox) -> None:
     for number in range(3):
         mail = a_mail()
         mail.replace_header("Subject", f"{number}通目")
@@ -93,7 +96,7 @@ def test_the_newest_mail_comes_first_and_all_survive_a_kill(mailbox):
     assert mailbox.get("/api/v1/message/latest").json()["Subject"] == "2通目"
 
 
-def test_a_person_sees_the_mail_and_its_html_runs_nothing(mailbox):
+def test_a_person_sees_the_mail_and_its_html_runs_nothing(mailbox: RunningMailbox) -> None:
     mailbox.send(a_mail())
     identity = mailbox.get("/api/v1/messages").json()["messages"][0]["ID"]
 
@@ -109,7 +112,7 @@ def test_a_person_sees_the_mail_and_its_html_runs_nothing(mailbox):
     assert "（髙橋①㈱）" in mailbox.get("/").text
 
 
-def test_the_raw_mail_and_its_attachment_can_be_fetched(mailbox):
+def test_the_raw_mail_and_its_attachment_can_be_fetched(mailbox: RunningMailbox) -> None:
     mailbox.send(a_mail())
 
     mail = mailbox.get("/api/v1/message/latest").json()
@@ -119,7 +122,7 @@ def test_the_raw_mail_and_its_attachment_can_be_fetched(mailbox):
     assert mailbox.get(f"/api/v1/message/{mail['ID']}/part/{part}").content == b"%PDF-"
 
 
-def test_chaos_refuses_until_it_is_taken_back(mailbox):
+def test_chaos_refuses_until_it_is_taken_back(mailbox: RunningMailbox) -> None:
     mailbox.put_chaos({"Recipient": {"ErrorCode": 451, "Probability": 100}})
     with pytest.raises(smtplib.SMTPRecipientsRefused, match="451"):
         mailbox.send(a_mail())
@@ -131,7 +134,7 @@ def test_chaos_refuses_until_it_is_taken_back(mailbox):
     assert mailbox.put_chaos({"Sender": {"ErrorCode": 250, "Probability": 1}}).status_code == 400
 
 
-def test_all_mails_can_be_deleted(mailbox):
+def test_all_mails_can_be_deleted(mailbox: RunningMailbox) -> None:
     mailbox.send(a_mail())
 
     httpx.delete(f"http://{mailbox.address}/api/v1/messages", trust_env=False)
@@ -140,7 +143,7 @@ def test_all_mails_can_be_deleted(mailbox):
     assert mailbox.get("/api/v1/message/latest").status_code == 404
 
 
-def test_a_page_elsewhere_can_not_read_the_mails_under_its_own_name(mailbox):
+def test_a_page_elsewhere_can_not_read_the_mails_under_its_own_name(mailbox: RunningMailbox) -> None:
     answer = httpx.get(f"http://{mailbox.address}/", headers={"host": "evil.example"}, trust_env=False)
 
     assert answer.status_code == 400

@@ -1,4 +1,7 @@
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -9,12 +12,12 @@ from deploy.local.state import free_port
 
 
 @pytest.fixture
-def postgres(state):
+def postgres(state: Path) -> Iterator[LocalPostgres]:
     with LocalPostgres(state, free_port()) as server:
         yield server
 
 
-async def run(dsn, statement):
+async def run(dsn: str, statement: str) -> Any:
     connection = await asyncpg.connect(dsn)
     try:
         return await connection.fetchval(statement)
@@ -22,7 +25,7 @@ async def run(dsn, statement):
         await connection.close()
 
 
-async def test_a_row_is_still_there_after_a_kill_and_on_another_port(postgres):
+async def test_a_row_is_still_there_after_a_kill_and_on_another_port(postgres: LocalPostgres) -> None:
     await run(postgres.dsn(), "CREATE TABLE kept (name text)")
     await run(postgres.dsn(), "INSERT INTO kept VALUES ('証書')")
     session = await asyncpg.connect(postgres.dsn())
@@ -36,7 +39,9 @@ async def test_a_row_is_still_there_after_a_kill_and_on_another_port(postgres):
     session.terminate()
 
 
-async def test_it_starts_although_another_process_has_the_pid_in_a_stale_postmaster_pid(postgres):
+async def test_it_starts_although_another_process_has_the_pid_in_a_stale_postmaster_pid(
+    postgres: LocalPostgres,
+) -> None:
     postgres.kill()
     next(postgres.state.rglob("data")).joinpath("postmaster.pid").write_text("1\n")
 
@@ -45,19 +50,19 @@ async def test_it_starts_although_another_process_has_the_pid_in_a_stale_postmas
     assert await run(postgres.dsn(), "SELECT 1") == 1
 
 
-async def test_nobody_comes_in_without_the_password(postgres):
+async def test_nobody_comes_in_without_the_password(postgres: LocalPostgres) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(postgres.dsn(password="guessed"))
 
 
-async def test_text_is_sorted_by_code_point_and_upper_case_knows_unicode(postgres):
+async def test_text_is_sorted_by_code_point_and_upper_case_knows_unicode(postgres: LocalPostgres) -> None:
     assert await run(postgres.dsn(), "SELECT upper('é') || ('Z' < 'a')::text") == "Étrue"
 
 
-async def test_each_service_has_a_database_that_no_other_can_enter(postgres):
+async def test_each_service_has_a_database_that_no_other_can_enter(postgres: LocalPostgres) -> None:
     passwords = {"intake": "ein'fach", "issuer": "zwei"}
 
-    async def ensure():
+    async def ensure() -> None:
         await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, passwords)
 
     await asyncio.gather(*(ensure() for _ in range(4)))
@@ -69,7 +74,7 @@ async def test_each_service_has_a_database_that_no_other_can_enter(postgres):
             await asyncpg.connect(postgres.dsn(closed, "intake", "ein'fach"))
 
 
-async def test_a_changed_password_is_changed_in_the_server(postgres):
+async def test_a_changed_password_is_changed_in_the_server(postgres: LocalPostgres) -> None:
     await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, {"intake": "old"})
     await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, {"intake": "new"})
 
@@ -78,7 +83,7 @@ async def test_a_changed_password_is_changed_in_the_server(postgres):
         await asyncpg.connect(postgres.dsn("intake", "intake", "old"))
 
 
-async def test_the_servers_log_never_shows_a_password(postgres):
+async def test_the_servers_log_never_shows_a_password(postgres: LocalPostgres) -> None:
     await run(postgres.dsn(), "ALTER SYSTEM SET log_statement = 'all'")
     await run(postgres.dsn(), "SELECT pg_reload_conf()")
     await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, {"intake": "hitotsu-himitsu"})

@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import pytest
 
-from deploy.local.parts import ProcessSpec, StepSpec
+from deploy.local.parts import Part, ProcessSpec, StepSpec
 from deploy.local.problem import Problem
 from deploy.local.process import birth_of
 from deploy.local.state import CLONE
-from deploy.local.status import Stage, end_leftovers, is_running, read, sole_supervisor
+from deploy.local.status import PartStatus, Stage, end_leftovers, is_running, read, sole_supervisor
 from deploy.local.supervisor import Supervisor
+
+T = TypeVar("T")
+Supervise = Callable[..., Supervisor]
 
 # Writes down that it lives, and on SIGTERM that it ended.
 _PROGRAM = """
@@ -34,7 +39,7 @@ while True:
 """
 
 
-def stand_in(name, folder, **changed):
+def stand_in(name: str, folder: Path, **changed: Any) -> ProcessSpec:
     return ProcessSpec(
         **{
             "name": name,
@@ -47,7 +52,7 @@ def stand_in(name, folder, **changed):
     )
 
 
-async def eventually(look, timeout_seconds=20):
+async def eventually(look: Callable[[], T | Literal[False] | None], timeout_seconds: float = 20) -> T:
     deadline = time.monotonic() + timeout_seconds
     while not (found := look()):
         assert time.monotonic() < deadline, "it never came true"
@@ -55,20 +60,42 @@ async def eventually(look, timeout_seconds=20):
     return found
 
 
-def begin(*arguments, **options):
-    return subprocess.Popen([sys.executable, *arguments], cwd=CLONE, **options)
+def begin(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen[bytes]([sys.executable, *arguments], cwd=CLONE, **options)
 
 
-def story(folder):
+def part_of(state: Path, name: str = "service") -> PartStatus:
+    status = read(state)
+    assert status is not None
+    return status.part(name)
+
+
+def pid_of(part: PartStatus) -> int:
+    assert part.pid is not None
+    return part.pid
+
+
+def all_ready(state: Path) -> bool:
+    status = read(state)
+    return status is not None and status.ready
+
+
+def stages(state: Path) -> set[Stage]:
+    status = read(state)
+    assert status is not None
+    return {part.stage for part in status.parts}
+
+
+def story(folder: Path) -> list[str]:
     return (folder / "story").read_text().splitlines()
 
 
 @pytest.fixture
-async def supervise(state):
+async def supervise(state: Path) -> AsyncIterator[Supervise]:
     """Start a supervisor over some parts; it is stopped when the test ends."""
-    started = []
+    started: list[Supervisor] = []
 
-    def start(*parts):
+    def start(*parts: Part) -> Supervisor:
         supervisor = Supervisor(state, parts)
         supervisor.start()
         started.append(supervisor)
@@ -79,10 +106,10 @@ async def supervise(state):
         await supervisor.stop()
 
 
-async def test_parts_start_in_order_and_stop_in_reverse(state, supervise):
-    done = []
+async def test_parts_start_in_order_and_stop_in_reverse(state: Path, supervise: Supervise) -> None:
+    done: list[list[str]] = []
 
-    async def step():
+    async def step() -> None:
         done.append(story(state))
 
     supervisor = supervise(
@@ -95,53 +122,58 @@ async def test_parts_start_in_order_and_stop_in_reverse(state, supervise):
 
     assert done == [["began database"]]
     assert story(state) == ["began database", "began service", "ended service", "ended database"]
-    assert {part.stage for part in read(state).parts} == {Stage.STOPPED}
+    assert stages(state) == {Stage.STOPPED}
 
 
-async def test_a_killed_process_is_started_again(state, supervise):
+async def test_a_killed_process_is_started_again(state: Path, supervise: Supervise) -> None:
     supervisor = supervise(stand_in("service", state))
     await supervisor.until_ready()
-    before = read(state).part("service").pid
+    before = pid_of(part_of(state))
 
     os.kill(before, signal.SIGKILL)
 
-    after = await eventually(lambda: (now := read(state).part("service")).pid not in (None, before) and now)
+    after = await eventually(lambda: (now := part_of(state)).pid not in (None, before) and now)
     await eventually(lambda: story(state) == ["began service", "began service"])
     assert after.restarts == 1
 
 
-async def test_a_process_that_ends_at_every_start_is_reported_with_what_it_said(state, supervise):
+async def test_a_process_that_ends_at_every_start_is_reported_with_what_it_said(
+    state: Path, supervise: Supervise
+) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such setting')"]
     supervise(stand_in("service", state, command=lambda: command))
 
-    part = await eventually(lambda: (now := read(state).part("service")).stage is Stage.FAILING and now)
+    part = await eventually(lambda: (now := part_of(state)).stage is Stage.FAILING and now)
 
     assert "no such setting" in part.message
 
 
-async def test_a_process_that_ignores_the_request_is_ended_by_force(state, supervise):
+async def test_a_process_that_ignores_the_request_is_ended_by_force(state: Path, supervise: Supervise) -> None:
     deaf = _PROGRAM.replace("signal.signal(signal.SIGTERM, end)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     command = [sys.executable, "-c", deaf, "service", str(state)]
     supervisor = supervise(stand_in("service", state, command=lambda: command, stop_timeout_seconds=0.2))
     await supervisor.until_ready()
-    part = read(state).part("service")
+    part = part_of(state)
+    pid = pid_of(part)
 
     await supervisor.stop()
 
-    assert birth_of(part.pid) != part.birth
+    assert birth_of(pid) != part.birth
 
 
-async def test_what_a_process_says_is_in_its_log(state, supervise):
+async def test_what_a_process_says_is_in_its_log(state: Path, supervise: Supervise) -> None:
     command = [sys.executable, "-c", f"print('証', flush=True)\n{_PROGRAM}", "service", str(state)]
     await supervise(stand_in("service", state, command=lambda: command)).until_ready()
 
     assert "証" in (state / "logs" / "service.log").read_text()
 
 
-async def test_children_do_not_outlive_a_supervisor_that_is_killed(state):
+async def test_children_do_not_outlive_a_supervisor_that_is_killed(state: Path) -> None:
     program = f"""
 import asyncio, os, sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, Literal, TypeVar
 from deploy.local.parts import ProcessSpec
 from deploy.local.supervisor import supervise
 state = Path({str(state)!r})
@@ -150,16 +182,17 @@ child = ProcessSpec("service", lambda: [sys.executable, "-c", {_PROGRAM!r}, "ser
 asyncio.run(supervise(state, [child]))
 """
     supervisor = begin("-c", program)
-    status = await eventually(lambda: (now := read(state)) and now.ready and now)
-    child = status.part("service")
+    await eventually(lambda: all_ready(state))
+    child = part_of(state)
+    pid = pid_of(child)
 
     supervisor.kill()
     supervisor.wait()
 
-    await eventually(lambda: birth_of(child.pid) != child.birth)
+    await eventually(lambda: birth_of(pid) != child.birth)
 
 
-async def test_what_was_left_running_is_ended_and_nothing_else(state):
+async def test_what_was_left_running_is_ended_and_nothing_else(state: Path) -> None:
     left, innocent = (begin("-c", "input()", stdin=subprocess.PIPE) for _ in range(2))
     recorded = [
         {"name": "left", "pid": left.pid, "birth": birth_of(left.pid)},
@@ -172,11 +205,11 @@ async def test_what_was_left_running_is_ended_and_nothing_else(state):
 
     assert left.wait() == -signal.SIGTERM
     assert innocent.poll() is None
-    innocent.communicate()
-    left.stdin.close()
+    for process in (left, innocent):
+        process.communicate()
 
 
-async def test_a_folder_has_one_supervisor(state):
+async def test_a_folder_has_one_supervisor(state: Path) -> None:
     assert not is_running(state)
     with sole_supervisor(state):
         assert is_running(state)
@@ -185,15 +218,15 @@ async def test_a_folder_has_one_supervisor(state):
     assert not is_running(state)
 
 
-async def test_the_command_stops_cleanly_when_it_is_told_to(state):
+async def test_the_command_stops_cleanly_when_it_is_told_to(state: Path) -> None:
     own = state / "own"
     left_out = ["postgres", "kafka", "databases", "topics", "intake", "issuer", "registry", "notifier"]
     options = [part for name in left_out for part in ("--without", name)]
     supervisor = begin("-m", "deploy.local.supervisor", "--state", str(own), *options)
-    await eventually(lambda: (now := read(own)) and now.ready)
+    await eventually(lambda: all_ready(own))
     assert Path(own, "secrets", "issuer", "pepper").exists()
 
     supervisor.terminate()
 
     assert supervisor.wait(20) == 0
-    assert {part.stage for part in read(own).parts} == {Stage.STOPPED}
+    assert stages(own) == {Stage.STOPPED}

@@ -110,7 +110,9 @@ def content(number: str = NUMBER, **changed: Any) -> CertificateContent:
         "term_to": date(2027, 3, 31),
         "contract_date": date(2026, 4, 1),
         "clause": "当会社は、保証契約者の債務の不履行により被保証者が受ける損害を金銭をもっててん補します。" * 3,
-        "guarantor": Guarantor(name="東都保証", address="東京都", officer_title="取締役社長", officer_name="見本　一郎"),
+        "guarantor": Guarantor(
+            name="東都保証", address="東京都", officer_title="取締役社長", officer_name="見本　一郎"
+        ),
         "handling_office": HandlingOffice(name="宇都宮支店", telephone="028-000-0000", fax="028-000-0001"),
         "notes": ("保証契約者が…" * 5, "この証書は見本です。" * 5),
         "specimen": True,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from deploy.local import java
@@ -14,11 +16,11 @@ from deploy.local import java
         ("java: command not found", None),
     ],
 )
-def test_the_major_version_is_read_from_what_java_prints(printed, major):
+def test_the_major_version_is_read_from_what_java_prints(printed: str, major: int | None) -> None:
     assert java.major_version(printed) == major
 
 
-def fake_java(folder, version):
+def fake_java(folder: Path, version: str) -> Path:
     folder.mkdir(parents=True)
     program = folder / "java"
     program.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
@@ -26,7 +28,7 @@ def fake_java(folder, version):
     return program
 
 
-def test_java_home_comes_before_path(tmp_path):
+def test_java_home_comes_before_path(tmp_path: Path) -> None:
     at_home = fake_java(tmp_path / "home" / "bin", "21.0.1")
     on_path = fake_java(tmp_path / "path", "17.0.1")
 
@@ -35,7 +37,7 @@ def test_java_home_comes_before_path(tmp_path):
     assert found == at_home
 
 
-def test_a_java_that_is_too_old_is_passed_over(tmp_path):
+def test_a_java_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
     fake_java(tmp_path / "home" / "bin", "11.0.2")
     on_path = fake_java(tmp_path / "path", "17.0.1")
 

@@ -1,6 +1,7 @@
 import base64
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -8,17 +9,17 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from deploy.secrets import SERVICES, make_secrets
 
 
-def all_of(folder):
+def all_of(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     make_secrets(tmp_path / "secrets")
     return tmp_path / "secrets"
 
 
-def test_a_repetition_changes_nothing(folder):
+def test_a_repetition_changes_nothing(folder: Path) -> None:
     before = all_of(folder)
 
     make_secrets(folder)
@@ -26,7 +27,7 @@ def test_a_repetition_changes_nothing(folder):
     assert all_of(folder) == before
 
 
-def test_what_is_missing_is_made_from_what_is_there(folder):
+def test_what_is_missing_is_made_from_what_is_there(folder: Path) -> None:
     before = all_of(folder)
     (folder / "issuer" / "public_keys" / "intake").unlink()
     (folder / "registry" / "pepper").unlink()
@@ -36,7 +37,7 @@ def test_what_is_missing_is_made_from_what_is_there(folder):
     assert all_of(folder) == before
 
 
-def test_several_at_once_end_with_one_set(tmp_path):
+def test_several_at_once_end_with_one_set(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as workers:
         list(workers.map(make_secrets, [tmp_path / "secrets"] * 8))
 
@@ -47,7 +48,7 @@ def test_several_at_once_end_with_one_set(tmp_path):
     assert not [name for name in made if "/." in name]
 
 
-def test_a_service_knows_the_password_of_its_own_role_only(folder):
+def test_a_service_knows_the_password_of_its_own_role_only(folder: Path) -> None:
     made = all_of(folder)
 
     for service in SERVICES:
@@ -62,7 +63,7 @@ def test_a_service_knows_the_password_of_its_own_role_only(folder):
         ("notifier/private_key", ["intake/public_keys/notifier"]),
     ],
 )
-def test_public_keys_belong_to_the_private_one(folder, private, publics):
+def test_public_keys_belong_to_the_private_one(folder: Path, private: str, publics: list[str]) -> None:
     made = all_of(folder)
     key = X25519PrivateKey.from_private_bytes(base64.b64decode(made[private]))
 
@@ -70,12 +71,12 @@ def test_public_keys_belong_to_the_private_one(folder, private, publics):
         assert base64.b64decode(made[public]) == key.public_key().public_bytes_raw()
 
 
-def test_only_the_owner_reads_them(folder):
+def test_only_the_owner_reads_them(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
 
 
-def test_a_container_may_ask_for_other_modes(tmp_path):
+def test_a_container_may_ask_for_other_modes(tmp_path: Path) -> None:
     make_secrets(tmp_path / "secrets", file_mode=0o440, folder_mode=0o750)
 
     assert stat.S_IMODE((tmp_path / "secrets" / "issuer" / "pepper").stat().st_mode) == 0o440

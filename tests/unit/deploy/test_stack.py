@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from deploy.local.parts import ProcessSpec
@@ -6,26 +8,28 @@ from deploy.local.stack import SERVICES, stack
 from deploy.local.state import PREFERRED_PORTS
 
 
-def test_every_part_comes_after_those_it_needs(tmp_path):
-    seen = set()
+def test_every_part_comes_after_those_it_needs(tmp_path: Path) -> None:
+    seen: set[str] = set()
     for part in stack(tmp_path, PREFERRED_PORTS):
         assert set(part.after) <= seen
         seen.add(part.name)
 
 
-def test_a_part_can_be_left_out(tmp_path):
+def test_a_part_can_be_left_out(tmp_path: Path) -> None:
     names = [part.name for part in stack(tmp_path, PREFERRED_PORTS, without=["issuer"])]
 
     assert "issuer" not in names
     assert set(SERVICES) - {"issuer"} <= set(names)
 
 
-def test_a_part_that_does_not_exist_can_not_be_left_out(tmp_path):
+def test_a_part_that_does_not_exist_can_not_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="no part named nobody"):
         stack(tmp_path, PREFERRED_PORTS, without=["nobody"])
 
 
-def test_a_service_is_given_its_own_secrets_and_the_callers_settings(tmp_path, monkeypatch):
+def test_a_service_is_given_its_own_secrets_and_the_callers_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AKASHI_LOG_LEVEL", "debug")
     monkeypatch.setenv("AKASHI_KAFKA_BOOTSTRAP", "elsewhere:9092")
     parts = {part.name: part for part in stack(tmp_path, PREFERRED_PORTS) if isinstance(part, ProcessSpec)}

@@ -1,0 +1,115 @@
+"""Who is told, what an SMTP server's answer means, and when it is asked again."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from services.notifier.domain import (
+    BackOff,
+    GivenUp,
+    PutOff,
+    Stage,
+    Unclear,
+    UnknownRule,
+    is_wanted,
+    message_id,
+    outcome_of_reply,
+    outcome_of_silence,
+)
+from services.notifier.settings import NotifierSettings
+
+NOW = datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wished", "wanted"),
+    [("opt_in", True, True), ("opt_in", False, False), ("always", True, True), ("always", False, True)],
+)
+def test_net_desk_asks_and_e_net_tells_everyone(rule: str, wished: bool, wanted: bool) -> None:
+    assert is_wanted(rule, wished=wished) is wanted
+
+
+def test_a_rule_that_nobody_knows_is_not_guessed() -> None:
+    with pytest.raises(UnknownRule):
+        is_wanted("sometimes", wished=True)
+
+
+def test_the_same_letter_always_has_the_same_message_id() -> None:
+    identity = message_id(UUID(int=1), "completion", mail_from="netdesk@toto-hosho.example")
+
+    assert identity == "<00000000-0000-0000-0000-000000000001.completion@toto-hosho.example>"
+
+
+@pytest.mark.parametrize("stage", [Stage.RECIPIENT, Stage.LETTER])
+@pytest.mark.parametrize("smtp_code", [500, 550, 552, 553, 554, 571])
+def test_a_final_no_to_address_or_letter_gives_up(stage: Stage, smtp_code: int) -> None:
+    assert outcome_of_reply(stage, smtp_code) == GivenUp("refused", smtp_code)
+
+
+@pytest.mark.parametrize("stage", [Stage.SENDER, Stage.RECIPIENT, Stage.LETTER])
+@pytest.mark.parametrize("smtp_code", [450, 451, 452])
+def test_a_no_for_now_puts_this_letter_off(stage: Stage, smtp_code: int) -> None:
+    assert outcome_of_reply(stage, smtp_code) == PutOff(by_server=False, smtp_code=smtp_code)
+
+
+@pytest.mark.parametrize("smtp_code", [421, 450, 500, 550, 554])
+def test_a_no_in_the_greeting_is_about_us_and_ends_no_letter(smtp_code: int) -> None:
+    assert outcome_of_reply(Stage.SERVER, smtp_code) == PutOff(by_server=True, smtp_code=smtp_code)
+
+
+@pytest.mark.parametrize("smtp_code", [421, 454, 530, 535])
+def test_some_replies_are_about_us_whenever_they_come(smtp_code: int) -> None:
+    for stage in Stage:
+        assert outcome_of_reply(stage, smtp_code) == PutOff(by_server=True, smtp_code=smtp_code)
+
+
+def test_a_refused_sender_waits_for_whoever_can_mend_it() -> None:
+    assert outcome_of_reply(Stage.SENDER, 550) == PutOff(by_server=False, smtp_code=550)
+
+
+def test_silence_before_the_letter_left_is_no_outcome_of_it() -> None:
+    assert outcome_of_silence(Stage.SERVER) == PutOff(by_server=True)
+    assert outcome_of_silence(Stage.SENDER) == PutOff(by_server=True)
+    assert outcome_of_silence(Stage.RECIPIENT) == PutOff(by_server=False)
+
+
+def test_silence_after_the_letter_was_begun_leaves_it_unclear() -> None:
+    assert outcome_of_silence(Stage.LETTER) == Unclear()
+
+
+def test_waits_grow_by_schedule_and_the_last_one_repeats() -> None:
+    back_off = BackOff((5, 30, 120), give_up_after_seconds=3600)
+
+    waits = [back_off.next_try(deferrals=n, queued_at=NOW, now=NOW) for n in range(5)]
+
+    assert waits == [NOW + timedelta(seconds=s) for s in (5, 30, 120, 120, 120)]
+
+
+def test_a_letter_that_waited_too_long_is_given_up() -> None:
+    back_off = BackOff((5,), give_up_after_seconds=3600)
+
+    assert back_off.next_try(deferrals=1, queued_at=NOW, now=NOW + timedelta(seconds=3599)) is not None
+    assert back_off.next_try(deferrals=1, queued_at=NOW, now=NOW + timedelta(seconds=3600)) is None
+
+
+def test_the_default_schedule_lasts_four_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = NotifierSettings()
+
+    assert settings.back_off_seconds == (5, 30, 120, 600, 1800, 3600)
+    assert settings.give_up_after_seconds == timedelta(days=4).total_seconds()
+
+
+def test_the_schedule_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AKASHI_BACK_OFF_SECONDS", "[0.1, 1]")
+    monkeypatch.setenv("AKASHI_SMTP_HOST", "mail.example")
+
+    settings = NotifierSettings()
+
+    assert (settings.back_off_seconds, settings.smtp_host) == ((0.1, 1), "mail.example")
+
+
+def test_a_lease_that_could_end_during_its_conversation_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        NotifierSettings(smtp_timeout_seconds=20, lease_seconds=20)

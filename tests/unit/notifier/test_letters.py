@@ -1,0 +1,230 @@
+"""What a letter says, and what it never says."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+import pytest
+
+from schemas.authentication_key import ALPHABET, LENGTH
+from schemas.sealed import Contact
+from services.notifier.composing import Facts, NoAddress, as_sent, compose
+
+NOW = datetime(2026, 3, 31, 15, 5, 30, tzinfo=UTC)
+FAMILIES = ("net-desk", "e-net")
+TITLES = {
+    "net-desk": "電子保証（認証キー）発行完了のお知らせ",
+    "e-net": "電子証書・認証キー登録のお知らせ",
+}
+
+
+def received(facts: Facts) -> EmailMessage:
+    """The letter as it arrives: parsed from what goes over the wire."""
+    message = message_from_bytes(as_sent(compose(facts, now=NOW)), policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def text_of(message: EmailMessage) -> str:
+    return _part(message, "plain")
+
+
+def html_of(message: EmailMessage) -> str:
+    return _part(message, "html")
+
+
+def _part(message: EmailMessage, subtype: str) -> str:
+    part = message.get_body((subtype,))
+    assert part is not None
+    assert part.get_content_charset() == "utf-8"
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_subject_is_the_name_that_the_family_gives_its_letter(facts: Callable[..., Facts], family: str) -> None:
+    assert received(facts(family))["Subject"] == TITLES[family]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("body", [text_of, html_of])
+def test_both_bodies_tell_what_which_when_and_whom_to_ask(
+    facts: Callable[..., Facts], family: str, body: Callable[[EmailMessage], str]
+) -> None:
+    told = facts(family)
+    said = body(received(told))
+
+    for expected in (
+        "見本建設株式会社 様",
+        "（ご担当：工務部 課長 見本 太郎 様）",
+        "市道1号線舗装工事",
+        "前払金保証",
+        "10226-00001M",
+        "2026/04/01 00:04",
+        told.surety.portal_name,
+        told.surety.portal_url,
+        told.surety.key_notice_title,
+        told.surety.name,
+        told.branch.name,
+        told.branch.telephone,
+        "見本のメールです",
+    ):
+        assert expected in said
+
+
+def test_net_desk_shows_its_own_way_to_the_key(facts: Callable[..., Facts]) -> None:
+    for said in (text_of(received(facts("net-desk"))), html_of(received(facts("net-desk")))):
+        way = said[said.index("認証キーの取得方法") :]
+        places = [way.index(stop) for stop in ("保証契約一覧", "電子保証（認証キー）", "詳細", "選択", "印刷", "保存")]
+        assert places == sorted(places)
+        assert "お客様ID" not in said
+
+
+def test_e_net_shows_its_own_way_to_the_key(facts: Callable[..., Facts]) -> None:
+    for said in (text_of(received(facts("e-net"))), html_of(received(facts("e-net")))):
+        stops = ("電子証書の確認はこちら", "お客様ID・パスワード", "「認証キー」の表示", "発注者にご提出ください")
+        assert [said.index(stop) for stop in stops] == sorted(said.index(stop) for stop in stops)
+        assert "保証契約一覧" not in said
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_nobody_in_charge_leaves_no_empty_line_for_one(facts: Callable[..., Facts], family: str) -> None:
+    message = received(facts(family, contact=Contact(mail_address="tanto@kensetsu.example", department="工務部")))
+
+    assert "ご担当" not in text_of(message) + html_of(message)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_surety_that_is_real_prints_no_specimen_notice(facts: Callable[..., Facts], family: str) -> None:
+    surety = facts(family).surety.model_copy(update={"specimen": False})
+    message = received(
+        facts(family, surety=surety, contractor_name="建設", contact=Contact(mail_address="a@b.example"))
+    )
+
+    assert "見本" not in text_of(message) + html_of(message)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("contractor_name", "works_name"),
+    [
+        ("髙﨑工務店　㈱", "𠮷田川護岸①～③工区"),
+        ("濵田・德永 特定建設工事共同企業体", "あ" * 60),
+        ("葛\U000e0100城建設", "主要地方道○○線（△△工区）舗装補修工事その１" + "長" * 37),
+        ("A" * 200, "Ｗ" * 200),
+    ],
+)
+def test_hard_and_long_names_arrive_as_they_were_written(
+    facts: Callable[..., Facts], family: str, contractor_name: str, works_name: str
+) -> None:
+    message = received(facts(family, contractor_name=contractor_name, works_name=works_name))
+
+    for said in (text_of(message), html_of(message)):
+        assert contractor_name in said
+        assert works_name in said
+
+
+def test_markup_in_a_name_stays_a_name(facts: Callable[..., Facts]) -> None:
+    message = received(facts(works_name='<img src="https://evil.example/x"> & <b>工事</b>'))
+
+    assert "<img" not in html_of(message)
+    assert '<img src="https://evil.example/x"> & <b>工事</b>' in text_of(message)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_letter_never_holds_anything_that_could_be_a_key(facts: Callable[..., Facts], family: str) -> None:
+    message = received(facts(family))
+    told = facts(family)
+    known = (told.surety.portal_url, told.surety.mail_from, "tanto@kensetsu.example")
+    shown = text_of(message) + re.sub(r"(?s)<(?:style.*?</style|[^>]*)>", " ", html_of(message))
+    rest = " ".join(re.split("|".join(map(re.escape, known)), shown))
+
+    assert re.findall(rf"(?<![0-9A-Za-z])[{ALPHABET}]{{{LENGTH}}}(?![0-9A-Za-z])", rest) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_html_body_fetches_nothing_from_anywhere(facts: Callable[..., Facts], family: str) -> None:
+    html = html_of(received(facts(family)))
+
+    assert re.findall(r"(?i)\b(?:src|background)\s*=|url\(|@import|<link|<script|<img|<iframe|<object", html) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_headers_say_who_when_and_that_a_machine_wrote_it(facts: Callable[..., Facts], family: str) -> None:
+    told = facts(family)
+    message = received(told)
+
+    assert message["From"].addresses[0].display_name == told.surety.portal_name
+    assert message["From"].addresses[0].addr_spec == told.surety.mail_from
+    assert message["To"].addresses[0].addr_spec == "tanto@kensetsu.example"
+    assert message["Date"] == "Wed, 01 Apr 2026 00:05:30 +0900"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Akashi-Correlation-Id"] == told.correlation_id
+    assert message["Message-ID"] == told.message_id
+    assert message.get_content_type() == "multipart/alternative"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_line_on_the_wire_is_short_ascii_that_ends_as_smtp_wants(
+    facts: Callable[..., Facts], family: str
+) -> None:
+    wire = as_sent(compose(facts(family, works_name="長" * 200, contractor_name="社" * 200), now=NOW))
+
+    assert wire.isascii()
+    assert b"\n" not in wire.replace(b"\r\n", b"")
+    assert max(map(len, wire.split(b"\r\n"))) <= 100
+
+
+@pytest.mark.parametrize("broken", ["\r\n", "\n", "\r", "\x00", "\u2028", "\x85", "\r\n.\r\n"])
+def test_nobody_can_write_a_header_or_a_line_of_their_own(facts: Callable[..., Facts], broken: str) -> None:
+    sneaky = f"建設{broken}Bcc: everyone@evil.example"
+    surety = facts().surety.model_copy(update={"mail_subject": sneaky})
+    message = received(
+        facts(
+            surety=surety,
+            contractor_name=sneaky,
+            works_name=sneaky,
+            correlation_id=sneaky,
+            contact=Contact(mail_address="tanto@kensetsu.example", person=sneaky),
+        )
+    )
+
+    assert message["Bcc"] is None
+    assert [address.addr_spec for address in message["To"].addresses] == ["tanto@kensetsu.example"]
+    assert not any(line.startswith("Bcc:") for line in text_of(message).splitlines())
+
+
+def test_characters_that_turn_or_hide_writing_are_dropped(facts: Callable[..., Facts]) -> None:
+    message = received(facts(contractor_name="建\u202e設\u200b株式会社"))
+
+    assert "建設株式会社 様" in text_of(message)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        "",
+        "   ",
+        "nobody",
+        "@kensetsu.example",
+        "tanto@",
+        "a@b.example, c@d.example",
+        "tanto@kensetsu.example\r\nBcc: x@evil.example",
+        "a b@kensetsu.example",
+        "担当@kensetsu.example",
+        "tanto@" + "x" * 70 + ".example",
+    ],
+)
+def test_what_is_no_address_gets_no_letter(facts: Callable[..., Facts], address: str | None) -> None:
+    with pytest.raises(NoAddress):
+        compose(facts(contact=Contact(mail_address=address)), now=NOW)
+
+
+def test_a_japanese_domain_is_written_by_its_ascii_name(facts: Callable[..., Facts]) -> None:
+    message = received(facts(contact=Contact(mail_address="tanto@見本.example")))
+
+    assert message["To"].addresses[0].addr_spec == "tanto@xn--xht07o.example".replace(
+        "xn--xht07o", "見本".encode("idna").decode()
+    )
