@@ -170,11 +170,12 @@ class Consumer:
         poll = sort_out(records, self.reading.group)
         self.guard.check(len(poll.refused))
         async with transaction(self._pool()) as tx:
-            if poll.forgotten and self.reading.forget is not None:
-                await self.reading.forget(tx, [tombstone.key for tombstone in poll.forgotten])
             for kind, handle in self.reading.handlers.items():
                 if batch := [received for received in poll.received if type(received.event) is kind]:
                     await handle(tx, batch)
+            # Last, because what a tombstone forgets may have come in the same poll, before it.
+            if poll.forgotten and self.reading.forget is not None:
+                await self.reading.forget(tx, [tombstone.key for tombstone in poll.forgotten])
             await park(tx, self._outbox, poll.refused, group=self.reading.group, now=self._clock.now())
         self._account_for(poll)
 

@@ -32,11 +32,12 @@ _IDS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:dead-letter")
 def letter(record: ConsumerRecord, *, group: str, reason: str, now: datetime) -> Message:
     """The dead letter of one record. Parking the same record twice gives the same id."""
     redriven = record.topic == topics.redrive(group)
-    known = {name: value for name, value in record.headers if redriven and name.startswith(PREFIX)}
+    # Marks that a redrive damaged count as lost: whatever a record says, it can be parked.
+    known = {name: value for name, value in record.headers if redriven and name.startswith(PREFIX) and value}
     origin_topic = known.get(ORIGIN_TOPIC, record.topic.encode())
     origin_partition = known.get(ORIGIN_PARTITION, str(record.partition).encode())
     origin_offset = known.get(ORIGIN_OFFSET, str(record.offset).encode())
-    attempts = int(known.get(ATTEMPTS, b"0")) + 1
+    attempts = _count(known.get(ATTEMPTS, b"")) + 1
     identity = b"|".join([group.encode(), origin_topic, origin_partition, origin_offset, str(attempts).encode()])
     return Message(
         topic=topics.dead_letters(group),
@@ -53,6 +54,10 @@ def letter(record: ConsumerRecord, *, group: str, reason: str, now: datetime) ->
             (PARKED_AT, now.isoformat().encode()),
         ),
     )
+
+
+def _count(mark: bytes) -> int:
+    return int(mark) if mark.isdigit() and len(mark) < 10 else 0  # noqa: PLR2004 - longer ones are not ours
 
 
 async def park(

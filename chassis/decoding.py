@@ -46,7 +46,7 @@ def business_topic(record: ConsumerRecord, group: str) -> topics.Topic:
     """The topic whose contract the record must keep. Raises `Refused` for a redriven record of unknown origin."""
     name = record.topic
     if name == topics.redrive(group):
-        name = dict(record.headers).get(ORIGIN_TOPIC, b"").decode("ascii", "replace")
+        name = (dict(record.headers).get(ORIGIN_TOPIC) or b"").decode("ascii", "replace")
     for topic in topics.read_by(group):
         if topic.name == name:
             return topic

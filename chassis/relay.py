@@ -76,8 +76,8 @@ class Relay:
                 max_request_size=MAX_DEAD_LETTER_BYTES + 64 * 1024,
                 linger_ms=2,
             )
-            await producer.start()
             try:
+                await producer.start()
                 log.info("relay.leading", service=self._outbox.service)
                 while True:
                     await self._publish_oldest(connection, producer)

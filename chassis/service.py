@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,6 +122,8 @@ def serve(service: Service) -> None:
     """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke."""
     settings = service.runtime.settings
     configure_logs(service.runtime.service, settings.log_level)
+    # After a clean stop uvicorn raises the signal once more; the process shall end with 0, not by it.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         make_app(service),
         host=settings.http_host,

@@ -94,15 +94,15 @@ def join(parked_letters: Iterable[Letter], redriven: Iterable[Letter]) -> list[L
         letters.setdefault(letter.id, letter)
     given_back = list(redriven)
     ids = {letter.id for letter in given_back}
-    times = Counter(_origin(letter) for letter in given_back)
+    times = Counter(origin_of(letter) for letter in given_back)
     last: dict[Origin, int] = {}
     for letter in letters.values():
-        last[_origin(letter)] = max(letter.attempts, last.get(_origin(letter), 0))
+        last[origin_of(letter)] = max(letter.attempts, last.get(origin_of(letter), 0))
     joined = [
         replace(
             letter,
-            redriven=times[_origin(letter)],
-            waiting=letter.id not in ids and letter.attempts == last[_origin(letter)],
+            redriven=times[origin_of(letter)],
+            waiting=letter.id not in ids and letter.attempts == last[origin_of(letter)],
         )
         for letter in letters.values()
     ]
@@ -199,7 +199,7 @@ def _text(headers: Mapping[str, bytes | None], name: str) -> str:
     return (headers.get(name) or b"?").decode("utf-8", "backslashreplace")
 
 
-def _origin(letter: Letter) -> Origin:
+def origin_of(letter: Letter) -> Origin:
     return (letter.group, letter.origin_topic, letter.origin_partition, letter.origin_offset)
 
 

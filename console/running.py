@@ -75,7 +75,13 @@ def _about_postgres(error: Exception) -> Problem | None:
             return Problem("PostgreSQL refused the password: correct AKASHI_SECRETS_DIR, or run `akashi setup`.")
         case asyncpg.UndefinedTableError() | asyncpg.UndefinedColumnError():
             return Problem("The service's tables are missing or old: make them with `akashi migrate`.")
-        case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+        case (
+            asyncpg.PostgresError()
+            | asyncpg.InterfaceError()
+            | asyncpg.InternalClientError()
+            | ConnectionError()
+            | TimeoutError()
+        ):
             return Problem(
                 f"PostgreSQL can't be used ({type(error).__name__}): start the stack with `akashi up`, "
                 "or correct AKASHI_POSTGRES_HOST and AKASHI_POSTGRES_PORT."

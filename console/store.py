@@ -57,6 +57,8 @@ async def connect(stack: Stack, service: str, *, idle_in_transaction_timeout: st
                 "idle_in_transaction_session_timeout": idle_in_transaction_timeout,
             },
             timeout=10,
+            # A migration may take its time; a server that is frozen must not take ours.
+            command_timeout=600,
         )
     except (OSError, TimeoutError) as error:
         raise Problem(
@@ -66,7 +68,10 @@ async def connect(stack: Stack, service: str, *, idle_in_transaction_timeout: st
     try:
         yield connection
     finally:
-        await connection.close()
+        try:
+            await connection.close(timeout=5)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            connection.terminate()
 
 
 async def registry_rows(connection: Connection) -> AsyncIterator[Record]:

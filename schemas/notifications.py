@@ -35,7 +35,7 @@ class MailUndeliverable(Event):
     message_id: Line
     gave_up_at: AwareDatetime
     attempts: Attempts
-    #: `refused`, `expired` or `no_address`
+    #: `refused`, `expired`, `no_address`, `unreadable` (contact that fits no key) or `shredded`
     reason: Code
     #: The server's last reply code, where there was one.
     smtp_code: int | None = None

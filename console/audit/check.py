@@ -12,8 +12,10 @@ from chassis.decoding import Received, Refused, decode
 from console import store
 from console.audit.compare import Comparison, Report, report
 from console.audit.fold import Difference, Fold
+from console.dead_letters import Origin, letters_of, origin_of
 from console.environment import Stack
 from console.kafka_reading import Reader, open_reader
+from console.running import explain
 from schemas import topics
 
 TOPICS: Final = (topics.REGISTRATIONS, topics.CERTIFICATES, topics.DECISIONS, topics.APPLICATIONS)
@@ -26,14 +28,37 @@ async def compare(stack: Stack, *, settle_seconds: float = 0.0) -> Report:
 
     Reads only. Raises `Problem` where Kafka or the registry can't be read.
     """
-    give_up_at = time.monotonic() + settle_seconds
-    log = _Log()
-    async with open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader:
-        while True:
-            found = await _compare_now(stack, reader, log)
-            if found.equal or time.monotonic() >= give_up_at:
-                return found
-            await asyncio.sleep(min(_AGAIN_SECONDS, max(0.0, give_up_at - time.monotonic())))
+    try:
+        return await _until_equal(stack, time.monotonic() + settle_seconds)
+    except Exception as error:
+        problem = explain(error)
+        if problem is None:
+            raise
+        raise problem from None
+
+
+async def _until_equal(stack: Stack, give_up_at: float) -> Report:
+    while True:
+        parked = await _parked(stack)
+        log = _Log(parked)
+        async with open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader:
+            while True:
+                found = await _compare_now(stack, reader, log)
+                if found.equal or time.monotonic() >= give_up_at:
+                    return found
+                await asyncio.sleep(min(_AGAIN_SECONDS, max(0.0, give_up_at - time.monotonic())))
+                if await _parked(stack) != parked:
+                    break
+
+
+async def _parked(stack: Stack) -> dict[Origin, str]:
+    """Where the records stand that the readers of these topics parked and nobody gave back yet, and why."""
+    return {
+        origin_of(letter): letter.reason
+        for group in sorted(set(_READER.values()))
+        for letter in await letters_of(stack.kafka_bootstrap, group)
+        if letter.waiting
+    }
 
 
 async def _compare_now(stack: Stack, reader: Reader, log: "_Log") -> Report:
@@ -58,14 +83,19 @@ async def _compare_now(stack: Stack, reader: Reader, log: "_Log") -> Report:
 
 
 class _Log:
-    """The fold, and the records that never got into it."""
+    """The fold, and the records that never got into it: no effect was to come of those."""
 
-    def __init__(self) -> None:
+    def __init__(self, parked: Mapping[Origin, str]) -> None:
+        self._parked = parked
         self.fold = Fold()
         self.unreadable: Counter[str] = Counter()
 
     def take(self, records: Sequence[ConsumerRecord]) -> None:
         for record in records:
+            origin = (_READER[record.topic], record.topic, str(record.partition), str(record.offset))
+            if origin in self._parked:
+                self.unreadable[self._parked[origin]] += 1
+                continue
             try:
                 received = decode(record, _READER[record.topic])
             except Refused as error:
@@ -75,5 +105,10 @@ class _Log:
                     self.fold.take(received.event)
 
 
-#: By whose rules a topic's records are refused: every reader's are the same.
-_READER: Final[Mapping[str, str]] = {topic.name: topic.readers[0] for topic in TOPICS}
+#: Who turns a topic's records into what is compared; what that group parked has no effect.
+_READER: Final[Mapping[str, str]] = {
+    topics.APPLICATIONS.name: "issuer",
+    topics.DECISIONS.name: "intake",
+    topics.CERTIFICATES.name: "registry",
+    topics.REGISTRATIONS.name: "intake",
+}

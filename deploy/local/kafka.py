@@ -120,7 +120,7 @@ class LocalKafka(LocalProcess):
             "group.coordinator.append.linger.ms": self._append_linger_ms,
             # After a crash the controller takes the broker's new life for a double until the old one's session ends,
             # 9 s by default. Shorter than this, a machine that stalls would fence its only broker.
-            "broker.session.timeout.ms": 3000,
+            "broker.session.timeout.ms": 4500,
             "broker.heartbeat.interval.ms": 500,
             "num.network.threads": 2,
             "num.io.threads": 4,

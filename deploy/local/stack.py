@@ -5,6 +5,7 @@ import http.client
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.kafka import LocalKafka
@@ -26,6 +27,14 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         state / "postgres", ports["postgres"], password_file=secrets / "postgres" / "superuser_password"
     )
     kafka = LocalKafka(state / "kafka", ports["kafka"])
+    at = _Neighbours(
+        # A part that is left out may run elsewhere: then the caller's settings say where.
+        kafka=(os.environ.get("AKASHI_KAFKA_BOOTSTRAP") if "kafka" in left_out else None) or kafka.bootstrap,
+        postgres_host=(os.environ.get("AKASHI_POSTGRES_HOST") if "postgres" in left_out else None) or "127.0.0.1",
+        postgres_port=int(
+            (os.environ.get("AKASHI_POSTGRES_PORT") if "postgres" in left_out else None) or postgres.port
+        ),
+    )
 
     async def make_secrets() -> None:
         # Here, because reading the topology should not cost the import of cryptography.
@@ -37,12 +46,12 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         from deploy.databases import ensure_databases  # noqa: PLC0415 - as above, of asyncpg
 
         passwords = {service: (secrets / service / "database_password").read_text() for service in SERVICES}
-        await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, passwords)
+        await ensure_databases(at.postgres_host, at.postgres_port, postgres.admin_password, passwords)
 
     async def make_topics() -> None:
         from chassis.kafka_topics import ensure_topics  # noqa: PLC0415 - as above, of aiokafka
 
-        await ensure_topics(kafka.bootstrap)
+        await ensure_topics(at.kafka)
 
     parts: list[Part] = [
         StepSpec("secrets", make_secrets),
@@ -51,18 +60,27 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         _mailbox(state / "mailbox", ports),
         StepSpec("databases", make_databases, after=("postgres",)),
         StepSpec("topics", make_topics, after=("kafka",)),
-        *(_service(name, state, ports) for name in SERVICES),
+        *(_service(name, state, ports, at) for name in SERVICES),
     ]
     if unknown := left_out - {part.name for part in parts}:
         raise Problem(f"There is no part named {', '.join(sorted(unknown))}: leave out one of the parts by its name.")
     return [part for part in parts if part.name not in left_out]
 
 
-def _service(name: str, state: Path, ports: Mapping[str, int]) -> ProcessSpec:
+@dataclass(frozen=True)
+class _Neighbours:
+    """Where the services find broker and database."""
+
+    kafka: str
+    postgres_host: str
+    postgres_port: int
+
+
+def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
     settings = {
-        "AKASHI_KAFKA_BOOTSTRAP": f"127.0.0.1:{ports['kafka']}",
-        "AKASHI_POSTGRES_HOST": "127.0.0.1",
-        "AKASHI_POSTGRES_PORT": str(ports["postgres"]),
+        "AKASHI_KAFKA_BOOTSTRAP": at.kafka,
+        "AKASHI_POSTGRES_HOST": at.postgres_host,
+        "AKASHI_POSTGRES_PORT": str(at.postgres_port),
         "AKASHI_SECRETS_DIR": str(state / "secrets" / name),
         "AKASHI_HTTP_HOST": "127.0.0.1",
         "AKASHI_HTTP_PORT": str(ports[name]),

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from asyncpg import Record
 
 from chassis import sealing
 from chassis.clock import Clock
@@ -106,7 +105,7 @@ async def _join(tx: Transaction, application_ids: Collection[UUID], noticing: No
     await _tell_undeliverable(tx, (row for row in moved if row["state"] == "undeliverable"), noticing)
 
 
-async def _tell_undeliverable(tx: Transaction, rows: Iterable[Record], noticing: Noticing) -> None:
+async def _tell_undeliverable(tx: Transaction, rows: Iterable[store.Row], noticing: Noticing) -> None:
     told = [
         (
             MailUndeliverable(

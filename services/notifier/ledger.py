@@ -7,7 +7,6 @@ from typing import assert_never
 from uuid import UUID
 
 import structlog
-from asyncpg import Record
 
 from chassis import sealing
 from chassis.clock import Clock
@@ -42,7 +41,7 @@ class CannotBeRead(Exception):
 class Claimed:
     """A letter that is ours until `lease_until`; that it is about to leave is durable."""
 
-    row: Record = field(repr=False)
+    row: store.Row = field(repr=False)
     lease_until: datetime
 
     @property
@@ -195,7 +194,7 @@ class Ledger:
                 assert_never(outcome)
 
 
-def told_of(row: Record) -> dict[str, str]:
+def told_of(row: store.Row) -> dict[str, str]:
     """What a log line says of a letter: no address, no name."""
     return {
         "certificate_id": str(row["certificate_id"]),
@@ -204,7 +203,7 @@ def told_of(row: Record) -> dict[str, str]:
     }
 
 
-def _event(row: Record, outcome: Outcome, attempts: int, now: datetime) -> Event | None:
+def _event(row: store.Row, outcome: Outcome, attempts: int, now: datetime) -> Event | None:
     about = {
         "application_id": row["application_id"],
         "certificate_id": row["certificate_id"],

@@ -15,6 +15,9 @@ from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
 from schemas.registrations import CertificateRegistered
 
+#: A row as it came. Others name the type by this, so that only this module knows the driver.
+Row = Record
+
 #: "letter"
 TURN_LOCK = 0x6C65_7474_6572
 
@@ -246,12 +249,12 @@ async def add_letters(tx: Transaction, letter: str, registrations: Sequence[Regi
     )
 
 
-async def join_halves(tx: Transaction, application_ids: Iterable[UUID], now: datetime) -> list[Record]:
+async def join_halves(tx: Transaction, application_ids: Iterable[UUID], now: datetime) -> list[Row]:
     """Move on the letters that wait for nothing more; the answer is what moved."""
     return await tx.fetch(JOIN_HALVES, list(application_ids), now)
 
 
-async def claim_one(tx: Transaction, *, now: datetime, lease_until: datetime, resend: bool) -> Record | None:
+async def claim_one(tx: Transaction, *, now: datetime, lease_until: datetime, resend: bool) -> Row | None:
     return await tx.fetchrow(CLAIM_ONE, now, lease_until, resend)
 
 
@@ -275,7 +278,7 @@ async def note_outcome(
     return attempts
 
 
-async def park_unclear(tx: Transaction, now: datetime) -> list[Record]:
+async def park_unclear(tx: Transaction, now: datetime) -> list[Row]:
     return await tx.fetch(PARK_UNCLEAR, now)
 
 
@@ -286,11 +289,11 @@ async def count_alone(tx: Transaction, now: datetime, after: timedelta) -> dict[
     return dict(row)
 
 
-async def park_waiting(tx: Transaction, now: datetime, after: timedelta, limit: int) -> list[Record]:
+async def park_waiting(tx: Transaction, now: datetime, after: timedelta, limit: int) -> list[Row]:
     return await tx.fetch(PARK_WAITING, now - after, limit)
 
 
-def record_of(row: Record) -> ConsumerRecord:
+def record_of(row: Row) -> ConsumerRecord:
     """The Kafka record that a row keeps, as far as a dead letter needs it."""
     key, value = row["record_key"], row["record_value"]
     return ConsumerRecord(

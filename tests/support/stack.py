@@ -77,7 +77,10 @@ def running_broker() -> Iterator[Broker]:
             yield _ContainerBroker(container)
         else:
             folder = opened.enter_context(open_folder())
-            yield _LocalBroker(opened.enter_context(LocalKafka(folder, free_port())))
+            kafka = opened.enter_context(LocalKafka(folder, free_port()))
+            # Nobody reads its folder again: no need to close it in order.
+            opened.callback(kafka.kill)
+            yield _LocalBroker(kafka)
 
 
 @contextmanager

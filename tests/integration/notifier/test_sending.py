@@ -334,7 +334,7 @@ async def test_a_committed_poll_wakes_the_senders_at_once(
     await world.take(case.registered)
 
     async def has_left() -> bool:
-        return await world.state(case) == "sent"
+        return bool(await world.state(case) == "sent")
 
     await eventually(has_left)
     running.cancel()
@@ -378,7 +378,7 @@ async def test_an_outcome_is_noted_when_the_database_comes_back(
     await database.give_back()
 
     async def is_noted() -> bool:
-        return await world.state(case) == "sent"
+        return bool(await world.state(case) == "sent")
 
     await eventually(is_noted)
     running.cancel()

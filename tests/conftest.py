@@ -1,0 +1,44 @@
+"""What every test can ask for. A folder nearer to the test may have its own of the same name."""
+
+import structlog
+from hypothesis import settings
+
+from tests.support.fixtures import (
+    _topics,
+    broker,
+    clock,
+    databases,
+    intake,
+    intake_pool,
+    issuer,
+    issuer_pool,
+    keys,
+    reference,
+    registry,
+    registry_pool,
+    running_broker,
+    server,
+)
+
+__all__ = [
+    "_topics",
+    "broker",
+    "clock",
+    "databases",
+    "intake",
+    "intake_pool",
+    "issuer",
+    "issuer_pool",
+    "keys",
+    "reference",
+    "registry",
+    "registry_pool",
+    "running_broker",
+    "server",
+]
+
+# The machine decides how fast an example is, not the code.
+settings.register_profile("akashi", deadline=None, max_examples=60)
+settings.load_profile("akashi")
+# A failing test shows what it logged; as lines for people.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory())

@@ -1,0 +1,17 @@
+"""One stack for all tests of this folder: each leaves it as it found it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.compose import Compose, why_not
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Compose]:
+    """The whole stack, up and healthy."""
+    if reason := why_not():
+        pytest.skip(f"Docker with compose is needed: {reason}")
+    with Compose.fresh() as fresh:
+        fresh.up()
+        yield fresh

@@ -1,0 +1,275 @@
+"""Does `docker compose up` give a stack that is whole, closed, and gets up again by itself?"""
+
+import json
+import subprocess
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas import topics
+from tests.containers.compose import IMAGES, ONCE, SERVICES, Compose, left_of, part_of
+from tests.support.waiting import eventually
+
+#: The first test waits for the build, too.
+pytestmark = pytest.mark.timeout(900)
+
+#: Time for a broker that starts again, on a machine that does other things.
+RECOVERY_SECONDS = 180
+
+OWN_SECRETS = {
+    "intake": {"at_rest_key", "database_password", "private_key", "public_keys"},
+    "issuer": {"database_password", "pepper", "private_key", "public_keys"},
+    "desk": {"database_password", "pepper", "private_key", "public_keys"},
+    "registry": {"database_password", "pepper"},
+    "notifier": {"database_password", "private_key"},
+}
+
+ENTER_DATABASE = """
+import asyncio, pathlib, sys, asyncpg
+role, database = sys.argv[1:]
+password = pathlib.Path("/run/secrets/akashi/database_password").read_text()
+async def enter():
+    connection = await asyncpg.connect(host="postgres", user=role, database=database, password=password)
+    print(await connection.fetchval("SELECT current_database()"))
+    await connection.close()
+try:
+    asyncio.run(enter())
+except asyncpg.PostgresError as error:
+    print(type(error).__name__)
+"""
+
+ALL_SECRETS = """
+import json, pathlib
+print(json.dumps([file.read_text() for file in pathlib.Path("/run/secrets/akashi").rglob("*") if file.is_file()]))
+"""
+
+# --- whole ------------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_healthy_after_up(stack: Compose) -> None:
+    assert stack.all_healthy(), stack.health()
+    ends = {part_of(one): one["State"]["ExitCode"] for one in stack.containers() if part_of(one) in ONCE}
+    assert ends == dict.fromkeys(ONCE, 0)
+
+
+@pytest.mark.parametrize("part", ["intake", "desk", "registry"])
+def test_a_service_is_reached_from_this_machine(stack: Compose, part: str) -> None:
+    assert stack.is_ready(part)
+
+
+def test_the_command_of_the_operator_works_inside(stack: Compose) -> None:
+    applied = json.loads(stack.console("migrate", "--status", "--json"))
+    assert {migration["service"] for migration in applied} == {"intake", "issuer", "registry", "notifier"}
+    assert {migration["state"] for migration in applied} == {"applied"}
+
+
+def test_starting_again_changes_nothing(stack: Compose) -> None:
+    before, secrets = _lives(stack), _secrets(stack)
+    stack.up()
+    assert _lives(stack) == before
+    assert _secrets(stack) == secrets
+
+
+async def test_three_issuers_share_the_work(stack: Compose) -> None:
+    stack.up("--detach", "--scale", "issuer=3", "--no-recreate")
+    try:
+        assert len(stack.containers("issuer")) == 3
+        await eventually(stack.all_healthy, RECOVERY_SECONDS)
+    finally:
+        stack.up("--detach", "--scale", "issuer=1", "--no-recreate")
+    assert len(stack.containers("issuer")) == 1
+
+
+# --- closed -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [*SERVICES, *ONCE])
+def test_a_container_of_ours_may_do_nothing_beyond_its_work(stack: Compose, part: str) -> None:
+    (container,) = stack.containers(part)
+    host = container["HostConfig"]
+    assert container["Config"]["User"] == "10001:10001"
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert not host["Privileged"]
+    writable = {mount["Destination"] for mount in container["Mounts"] if mount["RW"]}
+    assert not writable or part == "secrets"
+
+
+@pytest.mark.parametrize("part", [*SERVICES, "postgres", "kafka", "mailbox"])
+def test_no_process_is_root_or_could_become_it(stack: Compose, part: str) -> None:
+    status = dict(
+        line.split(":\t", 1) for line in stack.run(part, "cat", "/proc/1/status").splitlines() if ":\t" in line
+    )
+    assert "0" not in status["Uid"].split()
+    assert int(status["CapEff"], 16) == 0
+    assert int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_the_program_cannot_change_itself(stack: Compose, part: str) -> None:
+    attempts = "for place in /app /opt/venv /run/secrets/akashi /usr/local/bin; do touch $place/x && echo $place; done"
+    assert stack.run(part, "sh", "-c", attempts, check=False) == ""
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_can_neither_install_nor_compile(stack: Compose, image: str) -> None:
+    tools = "for tool in uv uvx pip pip3 gcc cc make git; do command -v $tool; done; python -m pip --version; exit 0"
+    assert _in_image(stack, image, tools) == ""
+
+
+@pytest.mark.parametrize("image", [image for image in IMAGES if image != "console"])
+def test_an_image_holds_one_service(stack: Compose, image: str) -> None:
+    assert _in_image(stack, image, "ls /app").split() == ["chassis", "reference", "schemas", "services"]
+    assert _in_image(stack, image, "ls -d /app/services/*/").split() == [
+        "/app/services/__pycache__/",
+        f"/app/services/{image}/",
+    ]
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_a_service_sees_its_own_secrets_only(stack: Compose, part: str) -> None:
+    assert set(stack.run(part, "ls", "-A", "/run/secrets/akashi").split()) == OWN_SECRETS[part]
+    modes = stack.run(part, "find", "/run/secrets/akashi", "-printf", "%y %m %u\n").splitlines()
+    assert set(modes) <= {"d 700 akashi", "f 600 akashi"}
+
+
+def test_no_secret_is_in_what_the_engine_tells(stack: Compose) -> None:
+    told = json.dumps(stack.containers())
+    for image in IMAGES:
+        told += subprocess.check_output(["docker", "image", "inspect", f"akashi-{image}:{stack.project}"], text=True)
+    told += stack.compose("config") + stack.compose("logs", "--no-color")
+    secrets = _secrets(stack)
+    assert len(secrets) > 10
+    assert not [secret for secret in secrets if secret in told]
+
+
+def test_the_database_server_can_read_one_password(stack: Compose) -> None:
+    folder = "/run/secrets/akashi/postgres"
+    assert stack.run("postgres", "cat", f"{folder}/superuser_password")
+    assert stack.run("postgres", "cat", f"{folder}/intake_password", check=False) == ""
+
+
+@pytest.mark.parametrize("service", ["intake", "issuer", "registry", "notifier"])
+def test_a_service_enters_its_own_database_and_no_other(stack: Compose, service: str) -> None:
+    def enter(role: str, database: str) -> str:
+        return stack.run(service, "python", "-c", ENTER_DATABASE, role, database).strip()
+
+    others = {"intake", "issuer", "registry", "notifier"} - {service}
+    assert enter(service, service) == service
+    assert {enter(service, other) for other in others} == {"InsufficientPrivilegeError"}
+    assert enter(service, "postgres") == "InsufficientPrivilegeError"
+    assert {enter(other, other) for other in others} == {"InvalidPasswordError"}
+
+
+def test_nothing_is_open_to_other_machines(stack: Compose) -> None:
+    published = {
+        (part_of(container), binding["HostIp"])
+        for container in stack.containers()
+        for bindings in (container["NetworkSettings"]["Ports"] or {}).values()
+        for binding in bindings or ()
+    }
+    assert published == {(part, "127.0.0.1") for part in ("intake", "desk", "registry", "mailbox", "kafka")}
+
+
+async def test_topics_are_made_by_setup_only(stack: Compose) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+    await admin.start()
+    try:
+        # A broker that makes topics would make this one now, because it is asked for.
+        await admin.describe_topics(["nobody-made-this"])
+        known = set(await admin.list_topics())
+    finally:
+        await admin.close()
+    assert known >= {topic.name for topic in topics.BUSINESS}
+    assert "nobody-made-this" not in known
+
+
+# --- gets up again ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("neighbour", ["kafka", "postgres"])
+async def test_a_killed_neighbour_is_missed_and_found_again(stack: Compose, neighbour: str) -> None:
+    before = {name: restarts for name, (_, _, restarts) in _lives(stack).items()}
+    stack.engine(["kill", "--signal", "KILL"], neighbour)
+    try:
+        await eventually(lambda: not stack.is_ready("intake"), RECOVERY_SECONDS)
+        assert _answers_live(stack, "intake"), "an outage elsewhere is no reason to be restarted"
+    finally:
+        stack.engine(["start"], neighbour)
+    await _recovered(stack)
+    assert {name: restarts for name, (_, _, restarts) in _lives(stack).items()} == before
+
+
+async def test_services_wait_for_neighbours_that_come_later(stack: Compose) -> None:
+    stack.compose("stop")
+    for service in SERVICES:
+        stack.engine(["start"], service)
+    await eventually(lambda: _answers_live(stack, "intake"), RECOVERY_SECONDS)
+    assert not stack.is_ready("intake")
+    for neighbour in ("kafka", "postgres", "mailbox"):
+        stack.engine(["start"], neighbour)
+    await _recovered(stack)
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_a_stop_is_heard(stack: Compose, part: str) -> None:
+    stack.compose("stop", part)
+    (container,) = stack.containers(part)
+    said = stack.compose("logs", "--no-color", "--no-log-prefix", "--tail", "20", part)
+    stack.compose("up", "--wait", "--no-deps", "--no-recreate", part)
+    # 143 is a process that ended by the SIGTERM it was sent; 137 one that had to be killed.
+    assert container["State"]["ExitCode"] in {0, 143}
+    assert '"service.down"' in said
+
+
+def test_down_leaves_nothing() -> None:
+    with Compose.fresh() as stack:
+        stack.compose("up", "--no-start", "--no-build", "mailbox")
+        assert left_of(stack.project)["containers"]
+    assert not any(left_of(stack.project).values())
+
+
+# --- how it is looked at ----------------------------------------------------------------------------------------------
+
+
+async def _recovered(stack: Compose) -> None:
+    """By what the services say now; then by a check that each container passed after that."""
+    for part in ("intake", "desk", "registry"):
+        await eventually(lambda part=part: stack.is_ready(part), RECOVERY_SECONDS)  # type: ignore[misc]
+    since = stack.run("intake", "date", "--utc", "+%Y-%m-%dT%H:%M:%S").strip()
+
+    def passed_since() -> bool:
+        running = [one for one in stack.containers() if part_of(one) not in ONCE]
+        checks = [one["State"]["Health"]["Log"][-1] for one in running if one["State"]["Health"]["Log"]]
+        fresh = [check for check in checks if check["ExitCode"] == 0 and check["Start"].replace(" ", "T") >= since]
+        return len(fresh) == len(running)
+
+    await eventually(passed_since, RECOVERY_SECONDS)
+    await eventually(stack.all_healthy, RECOVERY_SECONDS)
+
+
+def _lives(stack: Compose) -> dict[str, tuple[str, str, int]]:
+    """Container → which one it is, since when, and how often the engine had to start it again."""
+    return {
+        one["Name"]: (one["Id"], one["State"]["StartedAt"], one["RestartCount"])
+        for one in stack.containers()
+        if part_of(one) not in ONCE
+    }
+
+
+def _secrets(stack: Compose) -> set[str]:
+    told = stack.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "console", "-c", ALL_SECRETS)
+    return set(json.loads(told))
+
+
+def _in_image(stack: Compose, image: str, script: str) -> str:
+    run = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "sh", f"akashi-{image}:{stack.project}"]
+    return subprocess.run([*run, "-c", script], capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def _answers_live(stack: Compose, part: str) -> bool:
+    asked = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/live', timeout=5); print('yes')"
+    return "yes" in stack.run(part, "python", "-c", asked, check=False)

@@ -1,0 +1,75 @@
+"""Applications for fault tests: a mix of forms and wishes, so small that the rules accept them."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from tests.support.builders import a_performance, an_advance_payment, an_application_form
+from tests.support.running import Client, Document
+
+WORKERS = 12
+
+
+@dataclass
+class Sent:
+    """What was answered with 202, and what must come of it."""
+
+    #: Application id → product → the status it must end with.
+    ends: dict[str, dict[str, str]] = field(default_factory=dict)
+    wished_mails: int = 0
+
+    @property
+    def electronic(self) -> int:
+        return sum(status == "issued" for ends in self.ends.values() for status in ends.values())
+
+
+def nth_form(n: int) -> tuple[Document, dict[str, str], bool]:
+    """The form, how its products must end, and whether mails are wished."""
+    wished = n % 3 != 0
+    form = an_application_form(
+        works__price_yen=500_000,
+        completion_mail_wanted=wished,
+        products__advance_payment=an_advance_payment(amount_yen=100_000),
+    )
+    ends = {"advance_payment": "issued"}
+    if n % 5 == 0:
+        form["products"]["performance"] = a_performance(amount_yen=50_000, form="paper")
+        ends["performance"] = "issued_on_paper"
+    elif n % 4 == 0:
+        form["products"]["performance"] = a_performance(amount_yen=50_000)
+        ends["performance"] = "issued"
+    return form, ends, wished
+
+
+async def send(contractor: Client, count: int, *, after_each: Callable[[int], Awaitable[None]] | None = None) -> Sent:
+    """Send so many applications, several at once, and wait for every answer."""
+    sent = Sent()
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for n in numbers:
+            form, ends, wished = nth_form(n)
+            application_id = await contractor.apply(form, uuid.uuid4().hex)
+            sent.ends[application_id] = ends
+            sent.wished_mails += sum(status == "issued" for status in ends.values()) if wished else 0
+            if after_each is not None:
+                await after_each(len(sent.ends))
+
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
+    return sent
+
+
+async def has_come_to_its_end(contractor: Client, sent: Sent) -> bool:
+    """Whether every application that was answered with 202 is listed, decided and issued as it must be."""
+    listed = {
+        item["application_id"]: {product["product"]: product["status"] for product in item["products"]}
+        for item in await contractor.all_items("/api/applications")
+    }
+    return all(listed.get(application_id) == ends for application_id, ends in sent.ends.items())
+
+
+async def mails_told(contractor: Client, outcome: str) -> int:
+    """How many of a contractor's guarantees show that mail outcome."""
+    guarantees = await contractor.all_items("/api/guarantees")
+    return sum((guarantee["mail"] or {}).get("outcome") == outcome for guarantee in guarantees)

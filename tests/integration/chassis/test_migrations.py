@@ -1,0 +1,95 @@
+"""A database gets its tables once, whoever comes first."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from chassis import migrations
+from chassis.migrations import MigrationChanged, migrate
+
+
+@pytest.fixture
+async def connect(databases):
+    """Connections to an empty database."""
+    await databases.fresh("intake", migrated=False)
+    opened = []
+
+    async def open_one():
+        opened.append(await asyncpg.connect(**databases.address("intake")))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three files: a slow one, one outside a transaction, and one that would fail if it ran twice."""
+    texts = [
+        "SELECT pg_sleep(0.3); CREATE TABLE a (x integer);",
+        "-- transaction: none\nCREATE INDEX CONCURRENTLY a_x ON a (x);",
+        "INSERT INTO a VALUES (1);",
+    ]
+    paths = [tmp_path / f"t_000{n}.sql" for n in range(1, 4)]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    return paths
+
+
+async def test_of_four_at_once_one_applies_each_file(connect, files):
+    connections = [await connect() for _ in range(4)]
+
+    applied = await asyncio.gather(*(migrate(connection, files) for connection in connections))
+
+    assert sorted(name for names in applied for name in names) == [file.name for file in files]
+    assert await connections[0].fetchval("SELECT count(*) FROM a") == 1
+    assert await connections[0].fetchval("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'a'::regclass")
+
+
+async def test_a_repeat_does_nothing(connect, files):
+    connection = await connect()
+    await migrate(connection, files)
+
+    assert await migrate(connection, files) == []
+
+
+async def test_a_file_added_later_is_applied_alone(connect, files):
+    connection = await connect()
+    await migrate(connection, files[:2])
+
+    assert await migrate(connection, files) == [files[2].name]
+
+
+async def test_a_file_that_was_applied_as_another_text_is_refused(connect, files):
+    connection = await connect()
+    await migrate(connection, files)
+    files[0].write_text("CREATE TABLE a (x bigint);")
+
+    with pytest.raises(MigrationChanged, match=r"t_0001\.sql"):
+        await migrate(connection, files)
+
+
+async def test_a_file_that_fails_leaves_nothing_and_lets_the_next_one_try(connect, files):
+    connection, another = await connect(), await connect()
+    files[2].write_text("INSERT INTO a VALUES (7); SELECT 1/0;")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, files)
+    assert await connection.fetchval("SELECT count(*) FROM a") == 0
+
+    files[2].write_text("INSERT INTO a VALUES (7);")
+
+    assert await asyncio.wait_for(migrate(another, files), 5) == [files[2].name]
+
+
+@pytest.mark.parametrize("service", ["intake", "issuer", "registry"])
+async def test_each_services_files_fit_together(service, databases):
+    await databases.fresh(service)
+    connection = await asyncpg.connect(**databases.address(service))
+    try:
+        applied = await connection.fetch("SELECT name FROM schema_migration")
+        own = {file.name for file in migrations.files_of(service, ())}
+        assert own and own <= {row["name"] for row in applied}
+    finally:
+        await connection.close()

@@ -1,0 +1,77 @@
+"""How does a test read topics, write to them, and begin with nothing to read?"""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from schemas import topics
+from tests.support.waiting import eventually
+
+
+async def send(bootstrap: str, records: Sequence[ConsumerRecord]) -> None:
+    """Publish what the builders made, in order, headers and all; to partition 0, so that one poll can hold it."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20) as producer:
+        sent = [
+            await producer.send(
+                record.topic, record.value, key=record.key, headers=list(record.headers), partition=record.partition
+            )
+            for record in records
+        ]
+        await asyncio.gather(*sent)
+
+
+class Reader:
+    """Reads topics from where they ended when it was opened, as no group."""
+
+    def __init__(self, bootstrap: str, *names: str) -> None:
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+        self._names = names
+        self.records: list[ConsumerRecord] = []
+
+    async def __aenter__(self) -> "Reader":
+        await self._consumer.start()
+        partitions = partitions_of(*self._names)
+        self._consumer.assign(partitions)
+        for partition, end in (await self._consumer.end_offsets(partitions)).items():
+            self._consumer.seek(partition, end)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+
+    async def until(self, count: int, timeout_seconds: float = 30) -> list[ConsumerRecord]:
+        """The records so far, as soon as there are so many."""
+
+        async def enough() -> bool:
+            for batch in (await self._consumer.getmany(timeout_ms=20)).values():
+                self.records.extend(batch)
+            return len(self.records) >= count
+
+        await eventually(enough, timeout_seconds)
+        return self.records
+
+
+async def skip_history(bootstrap: str) -> None:
+    """Let every group begin at the ends of its topics: what earlier tests wrote is nobody's business."""
+    for group in topics.GROUPS:
+        names = [*(topic.name for topic in topics.read_by(group)), topics.redrive(group)]
+        async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+            partitions = partitions_of(*names)
+            consumer.assign(partitions)
+            await consumer.commit(await consumer.end_offsets(partitions))
+
+
+async def uncommitted(bootstrap: str, group: str, name: str) -> int:
+    """How many records of a topic the group has not committed."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+        partitions = partitions_of(name)
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return sum([end - (await consumer.committed(partition) or 0) for partition, end in ends.items()])
+
+
+def partitions_of(*names: str) -> list[TopicPartition]:
+    """As `chassis.kafka_topics` makes them."""
+    business = {topic.name: topic.partitions for topic in topics.BUSINESS}
+    return [TopicPartition(name, n) for name in names for n in range(business.get(name, topics.OWN_TOPIC_PARTITIONS))]
