@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test check bench clean bootstrap
+.PHONY: help demo up down status logs test lint check bench clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -28,13 +28,15 @@ logs: bootstrap ## Show the end of a part's log (PART=intake)
 test: bootstrap ## Run the tests (STACK=containers uses Docker, ARGS= goes to pytest)
 	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest $(ARGS)
 
-check: bootstrap ## Lint, types, rules between rooms, schemas, tests
+lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -m schemas check
-	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest $(ARGS)
+	$(BIN)/akashi openapi check
+
+check: lint test ## Everything that must hold: lint, then test
 
 bench: bootstrap ## Measure how much goes through
 	$(BIN)/python -m tests.bench $(ARGS)

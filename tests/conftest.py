@@ -19,6 +19,7 @@ from tests.support.fixtures import (
     running_broker,
     server,
 )
+from tests.support.running import stack
 
 __all__ = [
     "_topics",
@@ -35,10 +36,17 @@ __all__ = [
     "registry_pool",
     "running_broker",
     "server",
+    "stack",
 ]
 
 # The machine decides how fast an example is, not the code.
 settings.register_profile("akashi", deadline=None, max_examples=60)
 settings.load_profile("akashi")
-# A failing test shows what it logged; as lines for people.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory())
+# A failing test shows what was logged: lines for people, without the values of every frame.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)

@@ -20,6 +20,7 @@ from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from chassis.web.problems import FieldError, Problem, invalid
 from chassis.web.tokens import Principal
+from reference.codes import PRODUCTS
 from reference.errors import UnknownBranch, UnknownPurchaser, UnknownSurety
 from reference.model import Purchaser, Surety, fiscal_year
 from reference.reader import Reference
@@ -305,7 +306,9 @@ def _assess(event: ApplicationSubmitted, reference: Reference, exposure_yen: int
 
 
 def _parties(event: ApplicationSubmitted, reference: Reference) -> tuple[Purchaser, Surety]:
-    """Who takes part. Raises `Refused` for an application that points at nobody we know."""
+    """Who takes part. Raises `Refused` for an application that points at nobody or nothing we know."""
+    if any(applied.product not in PRODUCTS for applied in event.products):
+        raise Refused("product_is_unknown")
     try:
         surety = reference.surety(event.surety_id)
         surety.branch(event.branch_id)

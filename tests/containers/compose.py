@@ -85,8 +85,12 @@ class Compose:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For programs of this machine. The database has no port here; `console` and `psql` reach it from inside."""
-        return {"AKASHI_KAFKA_BOOTSTRAP": self.kafka_bootstrap}
+        """For programs of this machine. The database has no port and no password here; `console` has both."""
+        urls = {"INTAKE": "intake", "ISSUER": "desk", "REGISTRY": "registry", "MAILBOX": "mailbox"}
+        return {
+            "AKASHI_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
+            **{f"AKASHI_{name}_URL": self.url(part) for name, part in urls.items()},
+        }
 
     # --- what can be done -----------------------------------------------------------------------------------------
 

@@ -28,8 +28,13 @@ def a_consumer(
     )
 
 
-async def statements_of(service: Service, databases: Databases, records: Sequence[ConsumerRecord]) -> list[str]:
-    """Take one poll and return every statement that it sent to the database."""
+async def statements_of(
+    service: Service, databases: Databases, *polls: Sequence[ConsumerRecord]
+) -> list[list[str]]:
+    """Take polls and return, for each but the first, every statement that it sent to the database.
+
+    The first one is for the driver, which asks once per connection what it does not know of the types.
+    """
     sent: list[str] = []
 
     async def listen(connection: Any) -> None:
@@ -37,9 +42,14 @@ async def statements_of(service: Service, databases: Databases, records: Sequenc
 
     address = databases.address(service.runtime.service)
     async with asyncpg.create_pool(**address, min_size=1, max_size=1, init=listen) as pool:
-        await a_consumer(service, pool).take(records)
-    # What the pool itself asks when it takes a connection back is not the handlers' cost.
-    return [query for query in sent if "pg_advisory_unlock_all" not in query]
+        consumer = a_consumer(service, pool)
+        costs = []
+        for poll in polls:
+            sent.clear()
+            await consumer.take(poll)
+            # What the pool asks when it takes a connection back is not the poll's cost.
+            costs.append([query for query in sent if "pg_advisory_unlock_all" not in query])
+    return costs[1:]
 
 
 async def parked(pool: Pool) -> list[tuple[str, bytes | None]]:

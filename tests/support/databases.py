@@ -52,6 +52,10 @@ class Databases:
             await connection.execute(f'DROP DATABASE IF EXISTS "{service}" WITH (FORCE)')
             await connection.execute(f'CREATE DATABASE "{service}" OWNER "{service}" TEMPLATE "{template}"')
 
+    async def drop(self, service: str) -> None:
+        async with _Superuser(self.server) as connection:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{service}" WITH (FORCE)')
+
     async def end_sessions(self, application_name: str) -> int:
         """Close the server's side of these sessions, as a restart of the server would; return how many there were."""
         async with _Superuser(self.server) as connection:

@@ -4,6 +4,7 @@ With `AKASHI_TEST_STACK=containers` broker and database come from testcontainers
 """
 
 import asyncio
+import email
 import json
 import os
 import re
@@ -15,10 +16,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from email import policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from chassis.kafka_topics import ensure_topics
 from console import accounts
@@ -110,12 +114,21 @@ class RunningStack:
     async def mails(self) -> list[Document]:
         """Every message that the mail box holds, newest first."""
         found: list[Document] = []
-        async with httpx.AsyncClient(base_url=self.url("mailbox"), timeout=30) as client:
+        async with self.http("mailbox") as client:
             while True:
                 page = (await client.get("/api/v1/messages", params={"start": len(found), "limit": 500})).json()
                 found.extend(page["messages"])
                 if not page["messages"] or len(found) >= page["total"]:
                     return found
+
+    async def mail(self, mail_id: str) -> EmailMessage:
+        """One message, as it was received."""
+        async with self.http("mailbox") as client:
+            raw = (await client.get(f"/api/v1/message/{mail_id}/raw")).content
+        return email.message_from_bytes(raw, policy=policy.default)
+
+    def http(self, name: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url(name), timeout=30)
 
     async def mails_by_message_id(self) -> Counter[str]:
         return Counter(mail["MessageID"] for mail in await self.mails())
@@ -200,6 +213,13 @@ async def running_stack() -> AsyncIterator[RunningStack]:
             )
 
 
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[RunningStack]:
+    """One whole stack for all tests that need one: each leaves it whole."""
+    async with running_stack() as running:
+        yield running
+
+
 @contextmanager
 def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], dict[str, Callable[[], None]]]]:
     """The environment of `akashi up`, which parts it leaves out, and how those are taken away."""
@@ -239,4 +259,4 @@ def log_lines(stack: RunningStack, service: str) -> list[Document]:
     return [json.loads(line) for line in text.splitlines() if re.match(r"\{.*\}$", line)]
 
 
-__all__ = ["Client", "RunningStack", "eventually", "log_lines", "logs", "running_stack"]
+__all__ = ["Client", "RunningStack", "eventually", "log_lines", "logs", "running_stack", "stack"]

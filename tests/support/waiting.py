@@ -3,13 +3,11 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-Found = TypeVar("Found")
+from collections.abc import Callable
+from typing import Any
 
 
-async def eventually(look: Callable[[], Awaitable[Found] | Found], timeout_seconds: float = 20) -> Found:
+async def eventually(look: Callable[[], Any], timeout_seconds: float = 20) -> Any:
     """What `look` finds as soon as it finds something; fails when it finds nothing (or False) for too long."""
     deadline = time.monotonic() + timeout_seconds
     while True:

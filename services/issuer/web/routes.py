@@ -13,6 +13,7 @@ from chassis.service import Runtime
 from chassis.web.paging import Cursor, Limit, read_cursor
 from chassis.web.problems import documented
 from chassis.web.tokens import Principal, authenticate
+from schemas.contract_number import is_well_formed, normalise
 from services.issuer import handlers, views
 
 
@@ -21,7 +22,10 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    message: Annotated[str, StringConstraints(max_length=4000)] = ""
+    #: Lines of what can be printed (FORM-14): a reader's database would refuse the rest.
+    message: Annotated[
+        str, StringConstraints(max_length=4000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+    ] = ""
 
 
 class Decided(BaseModel):
@@ -107,7 +111,10 @@ def make_router(desk: Desk) -> APIRouter:
     async def mark_printed(request: Request, contract_number: str) -> Printed:
         async with runtime.transaction() as tx:
             person = await desk.who(tx, request)
-            at = await handlers.mark_printed(tx, contract_number, principal=person, now=runtime.clock.now())
-            return Printed(contract_number=contract_number, printed_at=at)
+            number = normalise(contract_number)
+            if not is_well_formed(number):
+                raise handlers.not_found()
+            at = await handlers.mark_printed(tx, number, principal=person, now=runtime.clock.now())
+            return Printed(contract_number=number, printed_at=at)
 
     return router

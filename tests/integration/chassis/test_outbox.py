@@ -37,6 +37,8 @@ async def test_a_rolled_back_fact_is_announced_to_nobody(outbox, intake_pool):
 async def test_any_number_of_messages_costs_one_statement(count, outbox, intake_pool):
     sent = []
     async with intake_pool.acquire() as connection, connection.transaction():
+        # The driver asks once per connection what it does not know of the types.
+        await outbox.add(connection, [(an_application(), CAUSE)])
         with connection.query_logger(lambda query: sent.append(query.query)):
             await outbox.add(connection, [(an_application(), CAUSE)] * count)
 
