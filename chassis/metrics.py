@@ -7,6 +7,7 @@ EVENTS_PARKED = Counter("akashi_events_parked_total", "Records sent to the dead-
 BATCH_SECONDS = Histogram("akashi_batch_seconds", "From poll to commit", ["group"])
 BATCH_RETRIES = Counter("akashi_batch_retries_total", "Batches tried again", ["group", "error"])
 CONSUMER_STOPPED = Gauge("akashi_consumer_stopped", "1 while a sudden rise of parked records stops it", ["group"])
+CONSUMER_LAG = Gauge("akashi_consumer_lag", "Records not yet taken, over this process's partitions", ["group"])
 OUTBOX_PUBLISHED = Counter("akashi_outbox_published_total", "Messages acknowledged by Kafka")
 OUTBOX_PENDING = Gauge("akashi_outbox_pending", "Messages waiting for Kafka (counted up to 10,000)")
 HTTP_SECONDS = Histogram("akashi_http_seconds", "Time to answer", ["method", "route", "status"])

@@ -70,6 +70,7 @@ class Relay:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 self._progress.beat()
                 await asyncio.sleep(STANDBY_SECONDS)
+            OUTBOX_PENDING.set(await connection.fetchval(COUNT))
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap,
                 enable_idempotence=True,
@@ -117,5 +118,5 @@ class Relay:
             for acknowledgement in done:
                 acknowledgement.result()
             if waiting:
-                await connection.execute("SELECT 1")
+                OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()

@@ -19,6 +19,7 @@ from chassis import migrations
 from chassis.clock import Clock, SystemClock
 from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
 from chassis.lifecycle import Background, Progress
+from chassis.metrics import CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
 from chassis.relay import Relay
@@ -28,6 +29,8 @@ from chassis.web import problems
 from chassis.web.correlation import Correlation
 
 log = structlog.get_logger()
+
+LAG_SECONDS = 5.0
 
 
 @dataclass
@@ -172,6 +175,7 @@ class _Running:
                 subscribe(self.broker, self._consumer(reading), batch_records=settings.batch_records)
             await self._until_done("kafka", (KafkaError, OSError), self.broker.start)
             self.consuming = True
+            self.background.start("lag", self._watch_lag())
         log.info("service.up", role=settings.role)
 
     def _consumer(self, reading: Reading) -> Consumer:
@@ -190,6 +194,18 @@ class _Running:
         progress = Progress(name, stale_after_seconds=stale_after_seconds)
         self.progresses.append(progress)
         return progress
+
+    async def _watch_lag(self) -> None:
+        """Tell how far behind we are: what the issuer is scaled on."""
+        while True:
+            for subscriber in self.broker.subscribers:
+                consumer = subscriber.consumer  # type: ignore[attr-defined]
+                behind = 0
+                for partition in consumer.assignment() if consumer else ():
+                    end = consumer.highwater(partition)
+                    behind += max(0, end - await consumer.position(partition)) if end is not None else 0
+                CONSUMER_LAG.labels(subscriber.group_id).set(behind)  # type: ignore[attr-defined]
+            await asyncio.sleep(LAG_SECONDS)
 
     async def _migrate(self) -> None:
         name = self.runtime.service

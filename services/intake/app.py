@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.consumer import Reading
 from chassis.sealing import DataKey
-from chassis.service import Service, make_runtime
+from chassis.service import Service, Task, make_runtime
 from reference import reader
 from schemas import topics
 from schemas.certificates import CertificateIssued
@@ -15,6 +15,7 @@ from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.intake import handlers
 from services.intake.settings import IntakeSettings
+from services.intake.watch import watch_unanswered
 from services.intake.web.routes import FORM_DEFINITIONS, Counter, make_router
 
 
@@ -50,5 +51,6 @@ def make_service(settings: IntakeSettings) -> Service:
         shared_tables=("chassis_0001_outbox", "chassis_0002_accounts"),
         routers=(make_router(Counter(runtime=runtime, taking=taking)),),
         readings=(reading,),
+        tasks=(Task("watch", partial(watch_unanswered, runtime=runtime)),),
         schemas=FORM_DEFINITIONS,
     )

@@ -164,6 +164,14 @@ LEFT JOIN mail ON mail.certificate_id = certificate.certificate_id AND mail.lett
 WHERE certificate.contract_number = $1 AND application.contractor_id = $2
 ORDER BY certificate.version DESC
 """
+# A week is longer than any outage should be, and keeps the look cheap.
+SELECT_OLDEST_UNANSWERED = """
+SELECT coalesce(extract(epoch FROM $1 - min(submitted_at)), 0)::float8 FROM application
+WHERE submitted_at > $1 - interval '7 days'
+    AND NOT EXISTS (SELECT 1 FROM queued WHERE queued.application_id = application.id)
+    AND NOT EXISTS (SELECT 1 FROM decided WHERE decided.application_id = application.id)
+    AND NOT EXISTS (SELECT 1 FROM withdrawal WHERE withdrawal.application_id = application.id)
+"""
 INSERT_DISCLOSURE = """
 INSERT INTO key_disclosure (id, certificate_id, account_id, disclosed_at) VALUES ($1, $2, $3, $4)
 """
@@ -331,3 +339,8 @@ async def add_disclosure(
     tx: Transaction, disclosure_id: UUID, certificate_id: UUID, account_id: UUID, now: datetime
 ) -> None:
     await tx.execute(INSERT_DISCLOSURE, disclosure_id, certificate_id, account_id, now)
+
+
+async def oldest_unanswered_seconds(tx: Transaction, now: datetime) -> float:
+    """0 when every application of the week has an answer."""
+    return float(await tx.fetchval(SELECT_OLDEST_UNANSWERED, now))

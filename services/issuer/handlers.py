@@ -21,10 +21,10 @@ from chassis.postgres import Transaction
 from chassis.web.problems import FieldError, Problem, invalid
 from chassis.web.tokens import Principal
 from reference.codes import PRODUCTS
-from reference.errors import UnknownBranch, UnknownPurchaser, UnknownSurety
+from reference.errors import NoNumberingBlocks, UnknownBranch, UnknownPurchaser, UnknownSurety
 from reference.model import Purchaser, Surety, fiscal_year
 from reference.reader import Reference
-from schemas.applications import ApplicationSubmitted, WithdrawalRequested
+from schemas.applications import ApplicationSubmitted, ProductApplied, WithdrawalRequested
 from schemas.certificates import CertificateIssued
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import (
@@ -40,7 +40,7 @@ from schemas.envelope import Cause
 from schemas.event import Event
 from schemas.sealed import SealedKey
 from services.issuer import domain, store
-from services.issuer.minting import KeyMint, certificate_id, number_at
+from services.issuer.minting import KeyMint, NumbersExhausted, certificate_id, number_at
 from services.issuer.store import Guarantee, Party, Series
 from services.issuer.wording import content_of
 
@@ -48,6 +48,11 @@ log = structlog.get_logger()
 
 FINDINGS = TypeAdapter(tuple[Finding, ...])
 READER = "issuer"
+NO_NUMBERS = Finding(
+    rule="NUM-5",
+    message_ja="この支店の今年度の保証契約番号が残っていません。番号の追加後に引き受けてください。",
+    message_en="The branch has no contract number left for this fiscal year. Accept it once there are more.",
+)
 
 
 @dataclass(frozen=True)
@@ -98,34 +103,35 @@ async def decide_applications(
         else:
             exposures[_party(event)] += assessment.amount_yen
             decisions.append(Decision(event, received.cause, now, "rules", _findings(assessment.returned)))
+    for decision in await issue(tx, decisions, issuing=issuing):
+        told = ApplicationQueued(
+            application_id=decision.submitted.application_id, queued_at=now, findings=(NO_NUMBERS,)
+        )
+        queued.append((told, decision.cause))
     if queued:
         await store.set_queued(
             tx, [(told.application_id, now, FINDINGS.dump_json(told.findings).decode()) for told, _ in queued]
         )
         await issuing.outbox.add(tx, queued)
-    await issue(tx, decisions, issuing=issuing)
 
 
-async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issuing) -> None:
-    """Number and issue what was accepted, and tell what was decided.
+async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issuing) -> list[Decision]:
+    """Number and issue what was accepted, and tell what was decided; return the decisions that got no number.
 
     When this returns and `tx` commits, numbers, key digests, certificates and outgoing events are durable together.
-    Costs the same few statements for one decision and for a thousand.
+    Costs the same few statements for one decision and for a thousand. A branch without numbers holds up nobody else:
+    its applications are left as they were (NUM-5).
     """
-    if not decisions:
-        return
-    accepted = [
-        (decision, applied)
-        for decision in decisions
-        for applied in decision.submitted.products
-        if applied.product not in decision.returned
-    ]
     # Step 4: number and key; certificate and events in one transaction.
-    numbers = await _draw_numbers(tx, [decision for decision, _ in accepted], issuing.reference)
+    numbered, unnumbered = await _number(tx, decisions, issuing.reference)
+    left = list(unnumbered.values())
+    decisions = [decision for decision in decisions if decision.submitted.application_id not in unnumbered]
+    if not decisions:
+        return left
     guarantees: list[Guarantee] = []
     certificates: list[tuple[CertificateIssued, Cause]] = []
     paper_numbers: dict[tuple[UUID, str], str] = {}
-    for (decision, applied), number in zip(accepted, numbers, strict=True):
+    for decision, applied, number in numbered:
         event = decision.submitted
         purchaser, surety = _parties(event, issuing.reference)
         content = content_of(
@@ -177,6 +183,7 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
     await store.set_decided(tx, [(d.submitted.application_id, d.decided_at) for d in decisions])
     decided = [(_decided(decision, paper_numbers, issuing.reference), decision.cause) for decision in decisions]
     await issuing.outbox.add(tx, [*decided, *certificates])
+    return left
 
 
 async def answer_withdrawals(
@@ -260,7 +267,13 @@ async def decide_at_desk(
     )
     await issuing.outbox.add(tx, [(made, cause)])
     caused = replace(cause, causation_id=str(made.event_id))
-    await issue(tx, [Decision(event, caused, now, "desk", returned, message)], issuing=issuing)
+    if await issue(tx, [Decision(event, caused, now, "desk", returned, message)], issuing=issuing):
+        raise Problem(
+            409,
+            "no-numbers",
+            "The branch has no contract number left for this fiscal year.",
+            detail=NO_NUMBERS.message_ja,
+        )
     await store.set_decided_by(tx, application_id, principal.account_id, outcome)
     return now
 
@@ -277,20 +290,35 @@ def not_found() -> Problem:
     return Problem(404, "not-found", "There is no such thing here.")
 
 
-async def _draw_numbers(tx: Transaction, decisions: Sequence[Decision], reference: Reference) -> list[str]:
-    """One number for each entry, in order."""
-    if not decisions:
-        return []
-    series: list[Series] = [
-        (d.submitted.surety_id, d.submitted.branch_id, fiscal_year(day_in_japan(d.decided_at))) for d in decisions
+async def _number(
+    tx: Transaction, decisions: Sequence[Decision], reference: Reference
+) -> tuple[list[tuple[Decision, ProductApplied, str]], dict[UUID, Decision]]:
+    """A number for each accepted product, and the decisions for which a branch has none left."""
+    accepted = [
+        (decision, applied, _series(decision))
+        for decision in decisions
+        for applied in decision.submitted.products
+        if applied.product not in decision.returned
     ]
-    last = await store.draw_numbers(tx, Counter(series))
-    numbers = []
-    for surety_id, branch_id, year in series:
-        last[surety_id, branch_id, year] += 1
-        ordinal = last[surety_id, branch_id, year]
-        numbers.append(number_at(reference.surety(surety_id), branch_id, year, ordinal))
-    return numbers
+    last = await store.draw_numbers(tx, Counter(series for _, _, series in accepted)) if accepted else {}
+    numbered: list[tuple[Decision, ProductApplied, str]] = []
+    unnumbered: dict[UUID, Decision] = {}
+    for decision, applied, series in accepted:
+        surety_id, branch_id, year = series
+        last[series] += 1
+        try:
+            number = number_at(reference.surety(surety_id), branch_id, year, last[series])
+        except (NumbersExhausted, NoNumberingBlocks):
+            log.critical("numbers.exhausted", surety_id=surety_id, branch_id=branch_id, fiscal_year=year)
+            unnumbered[decision.submitted.application_id] = decision
+        else:
+            numbered.append((decision, applied, number))
+    return [row for row in numbered if row[0].submitted.application_id not in unnumbered], unnumbered
+
+
+def _series(decision: Decision) -> Series:
+    year = fiscal_year(day_in_japan(decision.decided_at))
+    return (decision.submitted.surety_id, decision.submitted.branch_id, year)
 
 
 def _assess(event: ApplicationSubmitted, reference: Reference, exposure_yen: int) -> domain.Assessment:

@@ -14,7 +14,7 @@ CERTIFICATE_IDS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:certificate"
 
 
 class NumbersExhausted(Exception):
-    """A branch has used up its blocks of the year. Nothing is lost: it goes on when reference data has another."""
+    """A branch has used up its blocks of the year."""
 
 
 def certificate_id(application_id: UUID, product: str, version: int) -> UUID:

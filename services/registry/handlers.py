@@ -39,7 +39,7 @@ class Registering:
     clock: Clock
     outbox: Outbox
     limits: domain.Limits
-    #: Pepper by its id: a new pepper does not make old keys useless.
+    #: Pepper by its id, which every certificate names.
     peppers: Mapping[str, bytes] = field(repr=False)
 
 

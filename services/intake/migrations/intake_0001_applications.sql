@@ -21,6 +21,7 @@ CREATE TABLE application (
     wrapped_data_key bytea,
     withdrawal_requested_at timestamptz
 );
+CREATE INDEX application_submitted ON application (submitted_at);
 CREATE INDEX application_of_contractor ON application (contractor_id, id DESC);
 
 -- One row per product asked for. The same works and product twice is one too many (APP-4), while it is `active`.
@@ -42,7 +43,8 @@ CREATE TABLE idempotency (
     key text COLLATE "C" NOT NULL,
     fingerprint bytea NOT NULL,
     status integer NOT NULL,
-    answer jsonb NOT NULL,
+    -- json, not jsonb: the same answer to the byte
+    answer json NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (contractor_id, key)
 );

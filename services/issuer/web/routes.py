@@ -23,9 +23,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     #: Lines of what can be printed (FORM-14): a reader's database would refuse the rest.
-    message: Annotated[
-        str, StringConstraints(max_length=4000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
-    ] = ""
+    message: Annotated[str, StringConstraints(max_length=4000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")] = ""
 
 
 class Decided(BaseModel):

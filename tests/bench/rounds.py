@@ -1,0 +1,106 @@
+"""How long does a round take, and did everything arrive, once?"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.bench.sides import Side, applications
+from tests.bench.stand import Stand
+
+#: Short beside a round, and cheap: two counts of few rows.
+_LOOK_EVERY_SECONDS: Final = 0.02
+#: A round slower than this per second has come to a stop.
+_SLOWEST_PER_SECOND: Final = 50
+_SERVERS: Final = ("postgres", "kafka")
+
+
+class Wrong(Exception):
+    """Something was lost, doubled or stood still: no time counts then."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was measured, in seconds since the commit to the first outbox."""
+
+    side: str
+    count: int
+    #: All rows in the middle: the issuer's.
+    middle: float
+    #: The first certificate was on its topic.
+    first_told: float
+    #: All rows at the end: the registry's.
+    end: float
+    #: CPU from the commit until nothing was left to do: of the side's own processes, and of each server. They may be
+    #: unknown, and are never anything else's than this round's.
+    cpu: dict[str, float]
+
+    @property
+    def per_second(self) -> float:
+        return self.count / self.end
+
+    @property
+    def to_middle_per_second(self) -> float:
+        return self.count / self.middle
+
+    @property
+    def from_topic_per_second(self) -> float:
+        return self.count / (self.end - self.first_told)
+
+    def cpu_ms_each(self, name: str) -> float | None:
+        return self.cpu[name] / self.count * 1000 if name in self.cpu else None
+
+
+async def measure(side: Side, stand: Stand, count: int) -> Round:
+    """Let one side do its work, check it, and clear it away. Raises `Wrong`."""
+    events = applications(count)
+    begins = await stand.ends(side.certificates)
+    before = _cpu(side, stand)
+    began = await side.fill(events)
+    began_at = time.time() - (time.monotonic() - began)
+    deadline = began + 30 + count / _SLOWEST_PER_SECOND
+    middle = end = 0.0
+    while not end:
+        in_middle, at_end = await side.counts()
+        now = time.monotonic()
+        if in_middle >= count and not middle:
+            middle = now - began
+        if at_end >= count:
+            end = now - began
+        elif now > deadline:
+            raise Wrong(f"{side.name}: after {now - began:.0f} s, {in_middle} of {count} were issued, {at_end} arrived")
+        else:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+    while not await side.is_settled(count):
+        if time.monotonic() > deadline:
+            raise Wrong(f"{side.name}: it never came to rest")
+        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+    after = _cpu(side, stand)
+    told = await stand.written_since(begins)
+    await _check(side, stand, await side.faults(events, told))
+    await side.clear()
+    return Round(
+        side=side.name,
+        count=count,
+        middle=middle,
+        first_told=min(record.timestamp for record in told) / 1000 - began_at,
+        end=end,
+        cpu={name: after[name] - before[name] for name in after},
+    )
+
+
+async def _check(side: Side, stand: Stand, faults: Sequence[str]) -> None:
+    found = list(faults)
+    if parked := await stand.dead_letters():
+        found.append(f"{parked} records were parked")
+    if restarts := stand.restarts():
+        found.append(f"parts ended by themselves, {restarts} times")
+    if found:
+        raise Wrong(f"{side.name}: {'; '.join(found)}")
+
+
+def _cpu(side: Side, stand: Stand) -> dict[str, float]:
+    asked = {"processes": side.parts, **{part: (part,) for part in (*side.parts, *_SERVERS)}}
+    used = {name: stand.cpu_seconds(*parts) for name, parts in asked.items()}
+    return {name: seconds for name, seconds in used.items() if seconds is not None}

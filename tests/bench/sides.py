@@ -1,0 +1,185 @@
+"""What is compared? Each side takes the same applications at its first outbox and ends with a row per certificate."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from aiokafka import ConsumerRecord
+
+from chassis.outbox import Outbox, pack
+from schemas import topics
+from schemas.applications import ApplicationSubmitted
+from schemas.certificates import CertificateIssued
+from schemas.envelope import message_of
+from tests.bench import loop, stand
+from tests.support.builders import CAUSE, a_product, an_application
+
+Connections = Mapping[str, Any]
+#: So many that none comes near what a surety guarantees for one of them.
+CONTRACTORS: Final = 100
+
+INSERT_CONTRACTORS = """
+INSERT INTO contractor (id, name, address, representative)
+SELECT id, 'name', 'address', 'representative' FROM unnest($1::text[]) AS c (id) ON CONFLICT (id) DO NOTHING
+"""
+INSERT_APPLICATIONS = """
+INSERT INTO application (id, contractor_id, surety_id, purchaser_id, submitted, submitted_at)
+SELECT id, contractor_id, 'toto', 'tochigi', submitted::jsonb, now()
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a (id, contractor_id, submitted)
+"""
+INSERT_PRODUCTS = """
+INSERT INTO product (application_id, product, form, works_key)
+SELECT id, 'advance_payment', 'electronic', id::text::bytea FROM unnest($1::uuid[]) AS a (id)
+"""
+COUNT_FOLLOWED = """
+SELECT least((SELECT count(*) FROM decided), (SELECT count(*) FROM certificate), (SELECT count(*) FROM registration))
+"""
+
+
+def applications(count: int) -> list[ApplicationSubmitted]:
+    """Small enough for the rules to accept every one; one product each, electronic."""
+    product = a_product(amount_yen=100_000, ratio_percent="40.0")
+    return [
+        an_application(contractor__id=f"c{n % CONTRACTORS}", works__price_yen=250_000, products=(product,))
+        for n in range(count)
+    ]
+
+
+class Side(Protocol):
+    """One of the two that are compared."""
+
+    name: str
+    #: What the second hop reads.
+    certificates: str
+    #: Its processes.
+    parts: Sequence[str]
+
+    async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
+        """Put applications into the first outbox, in one transaction; when its commit began."""
+
+    async def counts(self) -> tuple[int, int]:
+        """How many rows there are in the middle and at the end."""
+
+    async def is_settled(self, count: int) -> bool:
+        """Whether nothing is left to do, also where nobody measures."""
+
+    async def faults(self, events: Sequence[ApplicationSubmitted], told: Sequence[ConsumerRecord]) -> list[str]:
+        """What is wrong with the rows, and with what was told of them on the topic."""
+
+    async def clear(self) -> None:
+        """Begin the next round with as few rows as this one."""
+
+
+class Ours:
+    """The services as they are shipped."""
+
+    name = "ours"
+    certificates = topics.CERTIFICATES.name
+    parts = stand.OURS
+
+    def __init__(self, connections: Connections) -> None:
+        self._intake, self._issuer, self._registry = (connections[name] for name in self.parts)
+        self._outbox = Outbox("intake")
+        #: Of all rounds: a number is never given twice.
+        self._numbers: set[str] = set()
+
+    async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
+        ids = [event.application_id for event in events]
+        contractors = [event.contractor.id for event in events]
+        transaction = self._intake.transaction()
+        await transaction.start()
+        await self._intake.execute(INSERT_CONTRACTORS, sorted(set(contractors)))
+        await self._intake.execute(INSERT_APPLICATIONS, ids, contractors, [event.model_dump_json() for event in events])
+        await self._intake.execute(INSERT_PRODUCTS, ids)
+        await self._outbox.add(self._intake, [(event, CAUSE) for event in events])
+        began = time.monotonic()
+        await transaction.commit()
+        return began
+
+    async def counts(self) -> tuple[int, int]:
+        issued = await self._issuer.fetchval("SELECT count(*) FROM guarantee")
+        return issued, await self._registry.fetchval("SELECT count(*) FROM certificate")
+
+    async def is_settled(self, count: int) -> bool:
+        """Registrations are told, and intake has followed everything."""
+        for connection in (self._intake, self._issuer, self._registry):
+            if await connection.fetchval("SELECT EXISTS (SELECT 1 FROM outbox)"):
+                return False
+        return bool(await self._intake.fetchval(COUNT_FOLLOWED) == count)
+
+    async def faults(self, events: Sequence[ApplicationSubmitted], told: Sequence[ConsumerRecord]) -> list[str]:
+        rows = await self._registry.fetch("SELECT certificate_id, contract_number, application_id FROM certificate")
+        registered = {row["certificate_id"]: row["contract_number"] for row in rows}
+        issued = [CertificateIssued.model_validate_json(record.value) for record in told]
+        numbers = set(registered.values())
+        wrong = _differences(
+            {
+                "distinct certificates": len(registered),
+                "distinct numbers": len(numbers - self._numbers),
+                "applications with a certificate": len(
+                    {row["application_id"] for row in rows} & {event.application_id for event in events}
+                ),
+                "certificates on the topic": len({event.certificate_id for event in issued}),
+            },
+            len(events),
+        )
+        if registered != {event.certificate_id: event.contract_number for event in issued}:
+            wrong.append("the registry's certificates are not those of the topic")
+        self._numbers |= numbers
+        return wrong
+
+    async def clear(self) -> None:
+        await self._intake.execute("TRUNCATE application CASCADE")
+        await self._intake.execute("TRUNCATE registration, certificate CASCADE")
+        await self._issuer.execute("TRUNCATE application, guarantee, exposure")
+        await self._registry.execute("TRUNCATE certificate CASCADE")
+
+
+class HandWritten:
+    """The loop of `tests.bench.loop`."""
+
+    name = "hand-written"
+    certificates = loop.CERTIFICATES
+    parts = stand.HAND_WRITTEN
+
+    def __init__(self, connections: Connections) -> None:
+        self._database = connections[stand.DATABASE]
+
+    async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
+        messages = [message_of(event, source="intake", topic=topics.APPLICATIONS.name, cause=CAUSE) for event in events]
+        transaction = self._database.transaction()
+        await transaction.start()
+        await self._database.execute(
+            loop.INSERT_OUTBOX.format(table="first_outbox"),
+            [message.key for message in messages],
+            [message.value for message in messages],
+            [pack(message.headers) for message in messages],
+        )
+        began = time.monotonic()
+        await transaction.commit()
+        return began
+
+    async def counts(self) -> tuple[int, int]:
+        middle = await self._database.fetchval("SELECT count(*) FROM middle_row")
+        return middle, await self._database.fetchval("SELECT count(*) FROM last_row")
+
+    async def is_settled(self, count: int) -> bool:
+        return not await self._database.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM first_outbox) OR EXISTS (SELECT 1 FROM middle_outbox)"
+        )
+
+    async def faults(self, events: Sequence[ApplicationSubmitted], told: Sequence[ConsumerRecord]) -> list[str]:
+        keys = {event.key.encode() for event in events}
+        rows = await self._database.fetch("SELECT id FROM last_row")
+        found = {
+            "rows of these applications": len({row["id"] for row in rows} & keys),
+            "certificates on the topic": len({record.key for record in told} & keys),
+        }
+        return _differences(found, len(events))
+
+    async def clear(self) -> None:
+        await self._database.execute("TRUNCATE middle_row, last_row")
+
+
+def _differences(found: Mapping[str, int], count: int) -> list[str]:
+    return [f"{number} {what}, not {count}" for what, number in found.items() if number != count]
