@@ -262,5 +262,7 @@ def make_broker(bootstrap: str, *, client_id: str, drain_seconds: float) -> Kafk
         allow_auto_create_topics=False,
         graceful_timeout=drain_seconds,
         apply_types=False,
-        logger=logging.getLogger("faststream"),
+        # Not its own logger, which writes lines of its own format. What it logs are its failures.
+        logger=logging.getLogger("akashi.faststream"),
+        log_level=logging.DEBUG,
     )

@@ -35,7 +35,7 @@ IDLE_SESSION_TIMEOUT: Final = "15s"
 SELECT_OLDEST = "SELECT id, topic, key, value, headers FROM outbox ORDER BY id LIMIT $1"
 DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
 #: An estimate that costs nothing: exact counts are for the auditor.
-COUNT = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 10000) AS some"
+COUNT = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 10000) AS waiting"
 
 
 class Relay:

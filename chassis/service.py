@@ -202,8 +202,10 @@ class _Running:
                 consumer = subscriber.consumer  # type: ignore[attr-defined]
                 behind = 0
                 for partition in consumer.assignment() if consumer else ():
-                    end = consumer.highwater(partition)
-                    behind += max(0, end - await consumer.position(partition)) if end is not None else 0
+                    # A rebalance may take a partition away between two questions.
+                    with contextlib.suppress(KafkaError, AssertionError):
+                        end = consumer.highwater(partition)
+                        behind += max(0, end - await consumer.position(partition)) if end is not None else 0
                 CONSUMER_LAG.labels(subscriber.group_id).set(behind)  # type: ignore[attr-defined]
             await asyncio.sleep(LAG_SECONDS)
 

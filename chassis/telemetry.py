@@ -3,6 +3,7 @@
 import logging
 import secrets
 import sys
+import time
 
 import structlog
 import uuid_utils.compat
@@ -35,9 +36,28 @@ def configure_logs(service: str, level: str) -> None:
             ],
         )
     )
+    handler.addFilter(SayOnce(every_seconds=10))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aiokafka", "uvicorn.access", "faststream"):
+    for noisy in ("aiokafka", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class SayOnce(logging.Filter):
+    """Lets a library say the same thing once in a while: clients of a broker that is away say it 30 times a second."""
+
+    def __init__(self, *, every_seconds: float) -> None:
+        super().__init__()
+        self._every_seconds = every_seconds
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        # The template, not the text: ports and counters in it make no difference.
+        what = (record.name, str(record.msg))
+        if now - self._said.get(what, -self._every_seconds) < self._every_seconds:
+            return False
+        self._said[what] = now
+        return True
 
 
 def new_cause(correlation_id: str | None = None, traceparent: str | None = None) -> Cause:

@@ -14,7 +14,7 @@ from typing import Any
 from starlette.requests import Request
 
 from chassis.postgres import Transaction
-from chassis.web.problems import Problem
+from chassis.web.problems import Problem, not_json
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 BODY_LIMIT_BYTES = 64 * 1024
@@ -43,7 +43,7 @@ class Answer:
 
 
 def write_of(request: Request, *, scope: str, document: Any) -> Write:
-    """The write that a request is. Problem 400 without a usable `Idempotency-Key`."""
+    """The write that a request is. Problem 400 without a usable `Idempotency-Key`, or for a bottomless document."""
     key = request.headers.get("idempotency-key", "")
     if not KEY.fullmatch(key):
         raise Problem(
@@ -51,7 +51,11 @@ def write_of(request: Request, *, scope: str, document: Any) -> Write:
             "idempotency-key-missing",
             "The header Idempotency-Key is needed: 1 to 200 visible ASCII characters, new for each new request.",
         )
-    canonical = json.dumps([request.method, request.url.path, document], sort_keys=True, separators=(",", ":"))
+    try:
+        canonical = json.dumps([request.method, request.url.path, document], sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        # Shallow enough to be read, too deep to be written.
+        raise not_json() from None
     return Write(scope, key, hashlib.sha256(canonical.encode()).digest())
 
 

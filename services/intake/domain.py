@@ -29,6 +29,8 @@ LINE_LENGTH: Final = 200
 MESSAGE_LENGTH: Final = 2000
 TELEPHONE_LENGTH: Final = 30
 YEN_LIMIT: Final = 10**13
+#: What an event can carry.
+RATIO_LIMIT: Final = Decimal("9999999.9")
 REQUIRED_JA: Final = "必須項目です。"
 
 
@@ -76,6 +78,7 @@ def check(form: ApplicationForm, reference: Reference) -> list[Fault]:
         )
     for product, product_form in chosen.items():
         faults.extend(_check_product(product, product_form, surety))
+        faults.extend(_check_ratio(product, product_form, form.works.price_yen))
     if surety is not None and purchaser is not None:
         faults.extend(_check_eligibility(form, surety, purchaser))
     return faults
@@ -244,6 +247,23 @@ def _check_product(product: str, form: ProductForm, surety: Surety | None) -> It
     for name in ("fiscal_year_amount_yen", "deposit_bank", "redeposit"):
         if getattr(form, name) is not None:
             yield Fault(f"{path}.{name}", "FORM-2", "前払金保証だけの項目です。", "Only for an advance payment.")
+
+
+def _check_ratio(product: str, form: ProductForm, price_yen: int | None) -> Iterator[Fault]:
+    fiscal_year_amount_yen = form.fiscal_year_amount_yen
+    amounts = [form.amount_yen or 0, price_yen or 0]
+    if min(*amounts, 1 if fiscal_year_amount_yen is None else fiscal_year_amount_yen) <= 0:
+        return
+    shown = ratio_percent(
+        product, amount_yen=amounts[0], price_yen=amounts[1], fiscal_year_amount_yen=fiscal_year_amount_yen
+    )
+    if Decimal(shown) > RATIO_LIMIT:
+        yield Fault(
+            f"products.{product}.amount_yen",
+            _RULES[product].amount,
+            "請負金額に対して保証金額が大きすぎます。",
+            f"The amount is more than {RATIO_LIMIT} % of the price.",
+        )
 
 
 def _check_bank(path: str, bank: str | None) -> Iterator[Fault]:

@@ -70,6 +70,8 @@ def read_form(document: Any) -> ApplicationForm:
     """The form in a JSON document. Problem 422 when its shape is not that of the form."""
     try:
         return FORM.validate_json(json.dumps(document))
+    except RecursionError:
+        raise not_json() from None
     except ValidationError as error:
         raise invalid(field_errors(error)) from None
 
@@ -257,7 +259,9 @@ async def _submitted(
         message=form.message,
     )
     nonce, ciphertext = data_key.seal(contact.model_dump_json().encode(), about=application_id)
-    works = Works.model_validate(form.works, from_attributes=True)
+    # A form sends its empty fields, too: blanks are no joint venture.
+    jv_name = form.works.jv_name if (form.works.jv_name or "").strip() else None
+    works = Works.model_validate({**vars(form.works), "jv_name": jv_name})
     return ApplicationSubmitted(
         application_id=application_id,
         replaces=form.replaces,

@@ -144,7 +144,7 @@ async def applications(tx: Transaction, contractor_id: str, *, cursor: str | Non
 
 
 async def guarantees(tx: Transaction, contractor_id: str, *, cursor: str | None, limit: int) -> Guarantees:
-    after = read_cursor(cursor, UUID, str)
+    after = read_cursor(cursor, UUID, _product_code)
     rows = await store.guarantees(tx, contractor_id, after, limit + 1)
     items = []
     for row in rows[:limit]:
@@ -241,6 +241,12 @@ def _product(amount_yen: int, ratio_percent: str, row: Record, application_statu
         registered_at=row["registered_at"],
         mail=_mail(row),
     )
+
+
+def _product_code(text: str) -> str:
+    if text not in PRODUCTS:
+        raise ValueError("No such product.")
+    return text
 
 
 def _mail(row: Record) -> Mail | None:

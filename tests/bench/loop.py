@@ -6,6 +6,7 @@ no log; a fault ends the process.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -54,10 +55,8 @@ async def relay(connection: Connection, bootstrap: str, table: str, topic: str, 
             committed.clear()
             rows = await connection.fetch(f"SELECT id, key, value, headers FROM {table} ORDER BY id LIMIT {BATCH}")
             if not rows:
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(committed.wait(), POLL_SECONDS)
-                except TimeoutError:
-                    pass
                 continue
             sent = []
             for row in rows:
@@ -106,7 +105,7 @@ async def main(part: str, dsn: str, bootstrap: str, ready: Path) -> None:
         ready.touch()
         await relay(connection, bootstrap, "first_outbox", APPLICATIONS, committed)
     elif part == "middle":
-        value, headers = await connection.fetchrow("SELECT value, headers FROM sample")
+        [(value, headers)] = await connection.fetch("SELECT value, headers FROM sample")
         await asyncio.gather(
             relay(connection, bootstrap, "middle_outbox", CERTIFICATES, committed),
             consume(other, bootstrap, APPLICATIONS, middle, ready),

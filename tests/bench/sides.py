@@ -75,7 +75,7 @@ class Ours:
 
     name = "ours"
     certificates = topics.CERTIFICATES.name
-    parts = stand.OURS
+    parts: Sequence[str] = stand.OURS
 
     def __init__(self, connections: Connections) -> None:
         self._intake, self._issuer, self._registry = (connections[name] for name in self.parts)
@@ -140,7 +140,7 @@ class HandWritten:
 
     name = "hand-written"
     certificates = loop.CERTIFICATES
-    parts = stand.HAND_WRITTEN
+    parts: Sequence[str] = stand.HAND_WRITTEN
 
     def __init__(self, connections: Connections) -> None:
         self._database = connections[stand.DATABASE]

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.compose import Compose, why_not
+from tests.support.stack import in_containers
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Compose]:
     """The whole stack, up and healthy."""
+    if not in_containers():
+        pytest.skip("`make test STACK=containers` runs these")
     if reason := why_not():
         pytest.skip(f"Docker with compose is needed: {reason}")
     with Compose.fresh() as fresh:

@@ -252,7 +252,9 @@ def a_certificate(
     return CertificateIssued.model_validate({**document, **changes})
 
 
-def a_registration(issued: CertificateIssued, *, registered_at: datetime = NOON, **changes: Any) -> CertificateRegistered:
+def a_registration(
+    issued: CertificateIssued, *, registered_at: datetime = NOON, **changes: Any
+) -> CertificateRegistered:
     """What the registry tells of a certificate."""
     shared = ("certificate_id", "contract_number", "version", "change_number", "application_id", "product")
     also = ("surety_id", "purchaser_id", "content_sha256")

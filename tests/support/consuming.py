@@ -15,12 +15,17 @@ from tests.support.databases import Databases
 
 
 def a_consumer(
-    service: Service, pool: Pool, *, reading: Reading | None = None, parked_per_minute_limit: int = 600
+    service: Service, pool: Pool | None, *, reading: Reading | None = None, parked_per_minute_limit: int = 600
 ) -> Consumer:
     """The consumer of a service, as its lifespan makes it."""
+
+    def borrow() -> Pool:
+        assert pool is not None, "this consumer takes no polls"
+        return pool
+
     return Consumer(
         reading or service.readings[0],
-        pool=lambda: pool,
+        pool=borrow,
         outbox=service.runtime.outbox,
         clock=service.runtime.clock,
         progress=Progress("test", stale_after_seconds=60),
@@ -28,9 +33,7 @@ def a_consumer(
     )
 
 
-async def statements_of(
-    service: Service, databases: Databases, *polls: Sequence[ConsumerRecord]
-) -> list[list[str]]:
+async def statements_of(service: Service, databases: Databases, *polls: Sequence[ConsumerRecord]) -> list[list[str]]:
     """Take polls and return, for each but the first, every statement that it sent to the database.
 
     The first one is for the driver, which asks once per connection what it does not know of the types.

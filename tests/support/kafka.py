@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
@@ -29,7 +30,7 @@ class Reader:
         self._names = names
         self.records: list[ConsumerRecord] = []
 
-    async def __aenter__(self) -> "Reader":
+    async def __aenter__(self) -> Self:
         await self._consumer.start()
         partitions = partitions_of(*self._names)
         self._consumer.assign(partitions)

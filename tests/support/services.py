@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from chassis.postgres import Pool, connect_pool
+from chassis.postgres import Pool, connect_pool, transaction
 from chassis.service import Service, make_app
 from chassis.web import tokens
 from services.intake import store as intake_store
@@ -62,13 +62,15 @@ class Site:
         """A person of a contractor, surety or purchaser who may sign in here."""
         role, scopes = PEOPLE[self.service.runtime.service]
         account_id = uuid.uuid4()
-        await tokens.add_account(self.pool, account_id, role=role, subject_id=subject_id, person=name)
+        async with transaction(self.pool) as tx:
+            await tokens.add_account(tx, account_id, role=role, subject_id=subject_id, person=name)
         return Person(account_id, await self.token(account_id, scopes=scopes))
 
     async def token(self, account_id: UUID, *, scopes: tuple[str, ...] | None = None, hours: float = 1) -> str:
         chosen = PEOPLE[self.service.runtime.service][1] if scopes is None else scopes
         expires_at = datetime.now(UTC) + timedelta(hours=hours)
-        return await tokens.add_token(self.pool, account_id, label="test", scopes=chosen, expires_at=expires_at)
+        async with transaction(self.pool) as tx:
+            return await tokens.add_token(tx, account_id, label="test", scopes=chosen, expires_at=expires_at)
 
     async def contractor(self, identity: str = CONTRACTOR["id"]) -> Person:
         """A registered contractor's person (intake only)."""

@@ -71,7 +71,9 @@ async def test_the_same_poll_again_parks_the_same_letters(registry, certificates
     await consumer.take(records)
     await consumer.take(records)
 
-    letters = await registry.pool.fetch("SELECT DISTINCT value, headers::jsonb - -1 FROM outbox WHERE topic LIKE '%dead%'")
+    letters = await registry.pool.fetch(
+        "SELECT DISTINCT value, headers::jsonb - -1 FROM outbox WHERE topic LIKE '%dead%'"
+    )
     assert len(letters) == 1
     assert len(await numbers(registry.pool)) == 1
 
@@ -208,9 +210,7 @@ async def test_a_flood_loses_nothing_for_who_comes_after_it_was_mended(broker, d
     flood = [*(a_record(event) for event in good), *(a_record(good[0], value=b"{") for _ in range(12))]
     settings = {"bootstrap": broker.bootstrap, "drain_seconds": 1.0}
 
-    async with running(
-        make_service("registry", databases, keys, parked_per_minute_limit=10, **settings)
-    ) as site:
+    async with running(make_service("registry", databases, keys, parked_per_minute_limit=10, **settings)) as site:
         await send(broker.bootstrap, flood)
         await eventually(lambda: site.service.consumers[0].guard.tripped)
         answer = await site.http.get("/health/ready")

@@ -90,6 +90,7 @@ async def test_each_services_files_fit_together(service, databases):
     try:
         applied = await connection.fetch("SELECT name FROM schema_migration")
         own = {file.name for file in migrations.files_of(service, ())}
-        assert own and own <= {row["name"] for row in applied}
+        assert own
+        assert own <= {row["name"] for row in applied}
     finally:
         await connection.close()

@@ -25,10 +25,13 @@ async def test_messages_wait_in_the_order_in_which_they_were_added(outbox, intak
 
 
 async def test_a_rolled_back_fact_is_announced_to_nobody(outbox, intake_pool):
-    with pytest.raises(ZeroDivisionError):
+    async def announce_and_fail():
         async with transaction(intake_pool) as tx:
             await outbox.add(tx, [(an_application(), CAUSE)])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await announce_and_fail()
 
     assert await intake_pool.fetchval("SELECT count(*) FROM outbox") == 0
 

@@ -115,9 +115,7 @@ async def test_one_relay_is_active_and_the_other_stands_by(relay, intake_pool):
     assert await leader(intake_pool) == "first"
 
 
-async def test_the_standby_takes_over_when_the_leaders_session_is_killed(
-    relay, topic, intake_pool, outbox, databases
-):
+async def test_the_standby_takes_over_when_the_leaders_session_is_killed(relay, topic, intake_pool, outbox, databases):
     relay("first")
     await eventually(lambda: leader(intake_pool))
     relay("second")

@@ -40,13 +40,14 @@ class Contractor:
         """Send the form of 栃木県 with some changes; the application's id."""
         answer = await self.post("/api/applications", an_application_form(**changes))
         assert answer.status_code == 202, answer.text
-        return answer.json()["application_id"]
+        return str(answer.json()["application_id"])
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         return await self.site.http.get(path, params=query, headers=self.person.headers)
 
     async def standing(self, application_id: str) -> dict[str, Any]:
-        return (await self.get(f"/api/applications/{application_id}")).json()
+        shown: dict[str, Any] = (await self.get(f"/api/applications/{application_id}")).json()
+        return shown
 
     async def hear(self, *events: Any) -> None:
         """Let intake follow what the others tell."""
@@ -83,7 +84,7 @@ def issue(contractor, keys):
 
 
 @pytest.fixture
-def sent(intake):
+def sent(intake, contractor):
     """Applications that were sent, without the form: for polls of many."""
 
     async def make(count) -> list[ApplicationSubmitted]:

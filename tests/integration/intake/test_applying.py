@@ -80,7 +80,11 @@ async def test_no_contact_data_is_in_the_clear_anywhere(intake, contractor):
     await contractor.apply()
 
     tables = ("application", "outbox", "idempotency")
-    rows = [row["row"] for table in tables for row in await intake.pool.fetch(f"SELECT ({table}.*)::text AS row FROM {table}")]
+    rows = [
+        row["row"]
+        for table in tables
+        for row in await intake.pool.fetch(f"SELECT ({table}.*)::text AS row FROM {table}")
+    ]
     values = [row["value"].decode() for row in await intake.pool.fetch("SELECT value FROM outbox")]
     for secret in ("keiri@takasaki-kensetsu.example", "028-000-0002", "よろしくお願いします"):
         assert all(secret not in row for row in rows + values)

@@ -126,7 +126,10 @@ async def test_a_poll_of_200_costs_as_many_statements_as_a_poll_of_2(intake, sen
             *(queued(event.application_id) for event in applications),
             *(decided(event.application_id) for event in applications),
             *(ApplicationWithdrawn(application_id=e.application_id, withdrawn_at=NOON) for e in applications[::2]),
-            *(WithdrawalRefused(application_id=e.application_id, refused_at=NOON, reason="r") for e in applications[1::2]),
+            *(
+                WithdrawalRefused(application_id=e.application_id, refused_at=NOON, reason="r")
+                for e in applications[1::2]
+            ),
             *issued,
             *map(a_registration, issued),
             *map(viewed, issued),

@@ -49,13 +49,22 @@ async def test_guarantees_are_paged_without_a_gap_or_a_repeat(contractor, issue)
 
     seen = await pages(contractor, "/api/guarantees", 2)
 
-    assert [item["contract_number"] for page in seen for item in page] == [event.contract_number for event in issued[::-1]]
+    assert [item["contract_number"] for page in seen for item in page] == [
+        event.contract_number for event in issued[::-1]
+    ]
 
 
 @pytest.mark.parametrize("path", ["/api/applications", "/api/guarantees"])
 @pytest.mark.parametrize(
     "cursor",
-    ["nonsense", "あ", write_cursor("x"), write_cursor(uuid.UUID(int=1), "x", "y"), write_cursor(uuid.UUID(int=1), "\x00"), ""],
+    [
+        "nonsense",
+        "あ",
+        write_cursor("x"),
+        write_cursor(uuid.UUID(int=1), "x", "y"),
+        write_cursor(uuid.UUID(int=1), "\x00"),
+        "",
+    ],
 )
 async def test_a_cursor_that_we_did_not_write_is_refused(path, cursor, contractor):
     answer = await contractor.get(path, cursor=cursor)

@@ -12,7 +12,9 @@ def queued(application_id):
     return ApplicationQueued(application_id=application_id, queued_at=NOON, findings=())
 
 
-def decided(application_id, outcome="accepted", product="advance_payment", form="electronic", number=None, message=""):
+def decided(
+    application_id, outcome="accepted", *, product="advance_payment", form="electronic", number=None, message=""
+):
     told = ProductOutcome(product=product, form=form, outcome=outcome, contract_number=number)
     return ApplicationDecided(
         application_id=application_id,

@@ -65,7 +65,9 @@ async def test_returning_issues_nothing_and_tells_the_reason(issuer, take, post)
     assert await issuer.outbox("CertificateIssued") == []
     (decided,) = await issuer.outbox("ApplicationDecided")
     assert json.loads(decided)["message"] == "金額をご確認ください。"
-    assert {outcome["reasons"][0]["message_ja"] for outcome in json.loads(decided)["outcomes"]} == {"金額をご確認ください。"}
+    assert {outcome["reasons"][0]["message_ja"] for outcome in json.loads(decided)["outcomes"]} == {
+        "金額をご確認ください。"
+    }
 
 
 @pytest.mark.parametrize("message", ["", "  ", "　\n"])
@@ -142,8 +144,8 @@ async def test_what_the_rules_decided_is_the_desks_no_more(take, post):
 
 
 async def test_a_person_cannot_accept_what_breaks_a_hard_rule(issuer, take, post):
-    early = {"works__contract_date": "2024-03-31"}
-    event = an_application(products=(a_product(), a_performance_product(form="paper", ratio_percent="10.1")), **early)
+    products = (a_product(), a_performance_product(form="paper", ratio_percent="10.1"))
+    event = an_application(products=products, works__contract_date="2024-03-31")
     await take(event)
 
     await post(event, "accept")
@@ -254,3 +256,18 @@ async def test_a_contractors_or_purchasers_token_opens_no_desk(issuer, staff):
     answer = await issuer.http.get("/api/desk/applications", headers={"Authorization": f"Bearer {weak}"})
 
     assert answer.status_code == 403
+
+
+async def test_without_numbers_the_desk_cannot_accept_and_nothing_is_recorded(issuer, take, post):
+    event = waiting()
+    await take(event)
+    await issuer.pool.execute("UPDATE number_series SET drawn = 199998")
+    year = "INSERT INTO number_series VALUES ('toto', 'tochigi', $1, 199998) ON CONFLICT DO NOTHING"
+    for fiscal_year in (2026, 2027):
+        await issuer.pool.execute(year, fiscal_year)
+
+    answer = await post(event, "accept")
+
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:akashi:problem:no-numbers")
+    assert await issuer.outbox("DeskDecisionMade") == []
+    assert await issuer.pool.fetchval("SELECT status FROM application") == "queued"

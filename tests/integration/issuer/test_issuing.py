@@ -86,7 +86,11 @@ async def test_above_the_limits_it_waits_and_the_desk_is_told_why(rules):
 
 
 async def test_what_breaks_a_hard_rule_is_returned(rules):
-    await rules.decide(an_application(surety_id="nankai", branch_id="okinawa", works__purchaser_id="yomitan", works__kind="consignment"))
+    await rules.decide(
+        an_application(
+            surety_id="nankai", branch_id="okinawa", works__purchaser_id="yomitan", works__kind="consignment"
+        )
+    )
 
     (decided,) = await rules.told(ApplicationDecided)
     assert [(outcome.outcome, outcome.reasons[0].rule) for outcome in decided.outcomes] == [("returned", "EL-2")]
@@ -260,7 +264,44 @@ async def test_nothing_of_a_key_is_in_the_database_but_its_digest(rules, keys):
     (issued,) = await rules.told(CertificateIssued)
     key = keys.open_key(issued)
 
-    rows = await rules.pool.fetch("SELECT to_jsonb(guarantee)::text AS row FROM guarantee UNION ALL SELECT to_jsonb(application)::text FROM application")
+    rows = await rules.pool.fetch(
+        "SELECT to_jsonb(guarantee)::text AS row FROM guarantee UNION ALL SELECT to_jsonb(application)::text FROM application"
+    )
     values = await rules.pool.fetch("SELECT value, headers FROM outbox")
     assert all(key not in row["row"] for row in rows)
     assert all(key.encode() not in row["value"] and key not in row["headers"] for row in values)
+
+
+async def exhaust(rules, branch):
+    """All numbers of a branch's year are drawn."""
+    await rules.pool.execute("INSERT INTO number_series VALUES ('toto', $1, 2026, 199998)", branch)
+
+
+async def test_a_branch_without_numbers_holds_up_nobody_else(rules):
+    await exhaust(rules, "tochigi")
+    stuck, free = an_application(), an_application(branch_id="ibaraki", works__purchaser_id="omitama")
+
+    await rules.decide(stuck, free)
+
+    assert [event.application_id for event in await rules.told(CertificateIssued)] == [free.application_id]
+    (queued,) = await rules.told(ApplicationQueued)
+    assert (queued.application_id, queued.findings[0].rule) == (stuck.application_id, "NUM-5")
+
+
+async def test_without_a_number_for_every_product_the_whole_application_waits(rules):
+    await rules.pool.execute("INSERT INTO number_series VALUES ('toto', 'tochigi', 2026, 199997)")
+
+    await rules.decide(an_application(products=(a_product(), a_performance_product())))
+
+    assert await rules.told(CertificateIssued) == []
+    assert len(await rules.told(ApplicationQueued)) == 1
+    assert await rules.pool.fetchval("SELECT accepted_yen FROM exposure") == 0
+
+
+async def test_the_last_number_of_a_year_is_given(rules):
+    await rules.pool.execute("INSERT INTO number_series VALUES ('toto', 'tochigi', 2026, 199997)")
+
+    await rules.decide(an_application())
+
+    (issued,) = await rules.told(CertificateIssued)
+    assert issued.contract_number.startswith("10276-99999")

@@ -65,7 +65,9 @@ async def test_what_was_shown_is_stored_nowhere_on_the_way(certificate, look_up)
     assert (await look_up(certificate.contract_number)).headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("widen", [lambda text: "".join(chr(ord(char) + 0xFEE0) for char in text), lambda text: f"　{text} \n"])
+@pytest.mark.parametrize(
+    "widen", [lambda text: "".join(chr(ord(char) + 0xFEE0) for char in text), lambda text: f"　{text} \n"]
+)
 async def test_full_width_and_spaces_are_forgiven(widen, certificate, look_up):
     assert (await look_up(widen(certificate.contract_number), widen(KEY))).status_code == 200
 

@@ -30,7 +30,9 @@ async def test_a_certificate_is_kept_to_the_byte_and_its_arrival_told(registry, 
     await take(event)
 
     (row,) = await rows(registry)
-    (told,) = [CertificateRegistered.model_validate_json(value) for value in await registry.outbox("CertificateRegistered")]
+    (told,) = [
+        CertificateRegistered.model_validate_json(value) for value in await registry.outbox("CertificateRegistered")
+    ]
     assert row["content"] == event.content.canonical().decode()
     assert told.registered_at == row["registered_at"]
     assert (told.certificate_id, told.content_sha256) == (event.certificate_id, event.content_sha256)

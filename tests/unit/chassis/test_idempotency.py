@@ -9,7 +9,14 @@ from chassis.web.problems import Problem
 
 def a_write(document, *, key="k", method="POST", path="/api/applications", scope="takasaki"):
     headers = [] if key is None else [(b"idempotency-key", key.encode("latin-1"))]
-    server = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b"", "server": ("a", 1)}
+    server = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": headers,
+        "query_string": b"",
+        "server": ("a", 1),
+    }
     return write_of(Request({**server, "scheme": "http"}), scope=scope, document=document)
 
 

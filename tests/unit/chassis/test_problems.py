@@ -4,9 +4,9 @@ import json
 
 import pytest
 from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
-from httpx import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict
 
 from chassis.web import problems
@@ -36,7 +36,13 @@ def http():
 
 @pytest.mark.parametrize(
     "document",
-    [{"name": [SECRET], "yen": SECRET}, {"name": {"x": SECRET}}, [SECRET], SECRET, {"yen": 1, SECRET: SECRET, "name": "a"}],
+    [
+        {"name": [SECRET], "yen": SECRET},
+        {"name": {"x": SECRET}},
+        [SECRET],
+        SECRET,
+        {"yen": 1, SECRET: SECRET, "name": "a"},
+    ],
 )
 async def test_a_refusal_never_repeats_a_value(http, document):
     answer = await http.post("/things", json=document)
@@ -73,7 +79,9 @@ async def test_an_address_that_is_not_there_is_a_problem_document_too(http):
 
 
 @given(
-    st.sampled_from(["surety_id", "works", "works__price_yen", "products", "products__advance_payment", "mail_address"]),
+    st.sampled_from(
+        ["surety_id", "works", "works__price_yen", "products", "products__advance_payment", "mail_address"]
+    ),
     st.sampled_from([[SECRET], {SECRET: SECRET}, {"name": {"a": SECRET}}, 1.5]),
 )
 def test_a_form_of_another_shape_never_comes_back_in_the_answer(field, value):

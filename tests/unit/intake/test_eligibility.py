@@ -8,7 +8,9 @@ from tests.support.builders import LEFT_OUT, a_performance, an_application_form,
 
 
 def faults(document, reference):
-    return [(fault.field, fault.rule) for fault in domain.check(FORM.validate_python(document, strict=False), reference)]
+    return [
+        (fault.field, fault.rule) for fault in domain.check(FORM.validate_python(document, strict=False), reference)
+    ]
 
 
 def test_the_day_before_the_start_the_contract_date_is_to_blame(reference):
@@ -27,7 +29,9 @@ def test_a_month_without_a_day_starts_on_its_first(day, expected, reference):
 
 
 def test_a_purchaser_without_a_start_takes_any_day(reference):
-    form = an_application_form(works__purchaser_id="nambu-aomori", branch_id="aomori", works__contract_date="1999-01-01")
+    form = an_application_form(
+        works__purchaser_id="nambu-aomori", branch_id="aomori", works__contract_date="1999-01-01"
+    )
 
     assert faults(form, reference) == []
 
@@ -83,7 +87,7 @@ def test_at_net_desk_there_is_no_choice_for_all(reference):
 def test_e_nets_one_choice_becomes_the_form_of_each_product(choice, expected, reference):
     form = FORM.validate_python(an_e_net_form(electronic_delivery=choice), strict=False)
 
-    assert domain.form_of(form, form.products.advance_payment, reference.surety("nankai")) == expected
+    assert domain.form_of(form, form.products.chosen()["advance_payment"], reference.surety("nankai")) == expected
 
 
 def test_at_e_net_nobody_can_decline_the_mail(reference):

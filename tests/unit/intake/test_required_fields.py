@@ -8,7 +8,9 @@ from tests.support.builders import LEFT_OUT, a_performance, an_application_form,
 
 
 def faults(document, reference):
-    return [(fault.field, fault.rule) for fault in domain.check(FORM.validate_python(document, strict=False), reference)]
+    return [
+        (fault.field, fault.rule) for fault in domain.check(FORM.validate_python(document, strict=False), reference)
+    ]
 
 
 PERFORMANCE = {"products__performance": a_performance()}
@@ -74,7 +76,13 @@ def test_blanks_are_as_good_as_nothing(blank, field, reference):
 
 @pytest.mark.parametrize(
     "field",
-    ["products__advance_payment__fiscal_year_amount_yen", "completion_mail_wanted", "contact", "message", "works__jv_name"],
+    [
+        "products__advance_payment__fiscal_year_amount_yen",
+        "completion_mail_wanted",
+        "contact",
+        "message",
+        "works__jv_name",
+    ],
 )
 def test_what_is_not_marked_as_required_may_be_missing(field, reference):
     assert faults(an_application_form(**{field: LEFT_OUT}), reference) == []

@@ -64,7 +64,9 @@ def test_a_product_is_issued_when_its_certificate_has_arrived(form, outcome, bef
 
 
 def test_before_arrival_the_screen_says_that_it_is_being_issued():
-    assert STATUS_JA[product_status_of("decided", form="electronic", outcome="accepted", registered=False)] == "発行手続中"
+    assert (
+        STATUS_JA[product_status_of("decided", form="electronic", outcome="accepted", registered=False)] == "発行手続中"
+    )
 
 
 @pytest.mark.parametrize("status", ["submitted", "queued", "withdrawal_requested", "withdrawn"])

@@ -74,7 +74,9 @@ def test_the_check_character_catches_two_neighbours_swapped(block, serial, place
     assert contract_number.is_well_formed(swapped) == (swapped == number)
 
 
-@pytest.mark.parametrize("number", ["", "10226-00001", "10226000017", "１０２２６-０００017", "10226-000017\n", " 10226-000017"])
+@pytest.mark.parametrize(
+    "number", ["", "10226-00001", "10226000017", "１０２２６-０００017", "10226-000017\n", " 10226-000017"]
+)
 def test_another_shape_is_not_well_formed(number):
     assert not contract_number.is_well_formed(number)
 
@@ -125,12 +127,15 @@ def test_every_minting_draws_another_key(keys):
     assert len(digests) == 50
 
 
-@given(st.sampled_from(["pepper", "number", "key"]))
-def test_a_digest_depends_on_pepper_number_and_key(changed):
-    parts = {"pepper": b"p", "number": "10226-000017", "key": "Z28YUE4J3Bux"}
-    other = {**parts, changed: b"q" if changed == "pepper" else parts[changed][:-1] + "9"}
+def test_a_digest_depends_on_pepper_number_and_key():
+    digests = {
+        authentication_key.digest(pepper, number, key)
+        for pepper in (b"p", b"q")
+        for number in ("10226-000017", "10226-000025")
+        for key in ("Z28YUE4J3Bux", "Z28YUE4J3BuX")
+    }
 
-    assert authentication_key.digest(*parts.values()) != authentication_key.digest(*other.values())
+    assert len(digests) == 8
 
 
 def test_the_mint_shows_no_secret(keys):
