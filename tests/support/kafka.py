@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError
 
 from schemas import topics
 from tests.support.waiting import eventually
@@ -60,7 +62,16 @@ async def skip_history(bootstrap: str) -> None:
         async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
             partitions = partitions_of(*names)
             consumer.assign(partitions)
-            await consumer.commit(await consumer.end_offsets(partitions))
+            await eventually(partial(_commit_ends, consumer, partitions), 30)
+
+
+async def _commit_ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> bool:
+    """False while a consumer of an earlier test is still counted as a member: it left, or its session will end."""
+    try:
+        await consumer.commit(await consumer.end_offsets(partitions))
+    except CommitFailedError:
+        return False
+    return True
 
 
 async def uncommitted(bootstrap: str, group: str, name: str) -> int:

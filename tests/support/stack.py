@@ -132,7 +132,7 @@ class _KafkaContainer(DockerContainer):
     def __init__(self) -> None:
         super().__init__(KAFKA_IMAGE)
         port = free_port()
-        self.bootstrap = f"{self.get_container_host_ip()}:{port}"
+        self.bootstrap = f"{self.get_docker_client().host()}:{port}"
         self.with_bind_ports(9094, port)
         settings = {
             "HEAP_OPTS": "-Xmx384m",

@@ -16,5 +16,5 @@ async def eventually(look: Callable[[], Any], timeout_seconds: float = 20) -> An
             found = await found
         if found:
             return found
-        assert time.monotonic() < deadline, f"it never came true: {inspect.getsource(look).strip()}"
+        assert time.monotonic() < deadline, f"it never came true: {look!r}"
         await asyncio.sleep(0.02)
