@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from email.message import EmailMessage
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -36,6 +37,12 @@ async def _records(stack: RunningStack, needle: str):
     return found
 
 
+def _text(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
 async def test_one_correlation_id_leads_from_the_request_to_the_mail(stack: RunningStack) -> None:
     contractor = await _contractor(stack, "correlated")
     correlation = f"corr-{uuid.uuid4().hex}"
@@ -53,7 +60,7 @@ async def test_one_correlation_id_leads_from_the_request_to_the_mail(stack: Runn
         assert any(line.get("correlation_id") == correlation for line in log_lines(stack, service)), service
     number = (await contractor.all_items("/api/guarantees"))[0]["contract_number"]
     mails = [await stack.mail(mail["ID"]) for mail in (await stack.mails())[:50]]
-    about = [mail for mail in mails if number in mail.get_body(("plain",)).get_content()]
+    about = [mail for mail in mails if number in _text(mail)]
     assert [mail["X-Akashi-Correlation-Id"] for mail in about] == [correlation]
 
 
@@ -89,7 +96,7 @@ async def test_neither_number_nor_key_shows_before_the_certificate_has_arrived(s
     form = an_application_form(products__advance_payment__amount_yen=25_000_000)
     application_id = await contractor.apply(form, uuid.uuid4().hex)
 
-    async def queued() -> bool:
+    async def queued():
         return (await contractor.document(f"/api/applications/{application_id}"))["status"] == "queued"
 
     await eventually(queued, 30)
@@ -104,7 +111,7 @@ async def test_an_application_can_be_withdrawn_while_it_waits_and_sent_again(sta
     application_id = await contractor.apply(form, uuid.uuid4().hex)
     path = f"/api/applications/{application_id}"
 
-    async def has(status: str) -> bool:
+    async def has(status: str):
         return (await contractor.document(path))["status"] == status
 
     await eventually(lambda: has("queued"), 30)

@@ -52,7 +52,7 @@ def identity(message: Message) -> str:
 def listed(akashi, message: Message) -> dict[str, object]:
     letters = json.loads(akashi("dead-letters", "list", "--group", GROUP, "--json").stdout)
     (found,) = (letter for letter in letters if letter["id"] == identity(message))
-    return found
+    return dict(found)
 
 
 def test_a_dead_letter_goes_back_to_its_group_byte_for_byte_and_is_counted(akashi, ready: Stack) -> None:
