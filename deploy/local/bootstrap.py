@@ -89,7 +89,16 @@ def _install(*, own_java: bool) -> None:
     _say("3/3 the packages of uv.lock" + (" and a Java runtime" if own_java else ""))
     groups = ["--group", "dev"] + (["--group", "jre"] if own_java else [])
     _run(
-        [str(VENV / "bin" / "uv"), "sync", "--frozen", *groups, "--python", python, "--no-python-downloads"],
+        [
+            str(VENV / "bin" / "uv"),
+            "sync",
+            "--frozen",
+            "--compile-bytecode",
+            *groups,
+            "--python",
+            python,
+            "--no-python-downloads",
+        ],
         {**environment, "UV_PROJECT_ENVIRONMENT": str(VENV)},
         "The packages of uv.lock could not be installed",
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.sides import Side, applications
+from schemas.applications import ApplicationSubmitted
+from tests.bench.sides import Side
 from tests.bench.stand import Stand
 
 #: Short beside a round, and cheap: two counts of few rows.
@@ -32,8 +33,8 @@ class Round:
     first_told: float
     #: All rows at the end: the registry's.
     end: float
-    #: CPU from the commit until nothing was left to do: of the side's own processes, and of each server. They may be
-    #: unknown, and are never anything else's than this round's.
+    #: CPU from the commit until nothing was left to do: by process, of the side's own together, and of all.
+    #: Nothing where the machine doesn't tell.
     cpu: dict[str, float]
 
     @property
@@ -48,13 +49,10 @@ class Round:
     def from_topic_per_second(self) -> float:
         return self.count / (self.end - self.first_told)
 
-    def cpu_ms_each(self, name: str) -> float | None:
-        return self.cpu[name] / self.count * 1000 if name in self.cpu else None
 
-
-async def measure(side: Side, stand: Stand, count: int) -> Round:
+async def measure(side: Side, stand: Stand, events: Sequence[ApplicationSubmitted]) -> Round:
     """Let one side do its work, check it, and clear it away. Raises `Wrong`."""
-    events = applications(count)
+    count = len(events)
     begins = await stand.ends(side.certificates)
     before = _cpu(side, stand)
     began = await side.fill(events)
@@ -101,6 +99,7 @@ async def _check(side: Side, stand: Stand, faults: Sequence[str]) -> None:
 
 
 def _cpu(side: Side, stand: Stand) -> dict[str, float]:
-    asked = {"processes": side.parts, **{part: (part,) for part in (*side.parts, *_SERVERS)}}
+    together = {"processes": side.parts, "all": (*side.parts, *_SERVERS)}
+    asked = together | {part: (part,) for part in together["all"]}
     used = {name: stand.cpu_seconds(*parts) for name, parts in asked.items()}
     return {name: seconds for name, seconds in used.items() if seconds is not None}
