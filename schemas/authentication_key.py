@@ -15,7 +15,12 @@ LENGTH: Final = 12
 
 def draw() -> str:
     """A new key. Case matters."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    number = secrets.randbelow(len(ALPHABET) ** LENGTH)
+    characters = []
+    for _ in range(LENGTH):
+        number, place = divmod(number, len(ALPHABET))
+        characters.append(ALPHABET[place])
+    return "".join(characters)
 
 
 def digest(pepper: bytes, contract_number: str, key: str) -> str:

@@ -3,6 +3,7 @@
 The numbers of steps are those of docs/the-flow.md.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -137,6 +138,8 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
         content = content_of(
             event, applied, number=number, dated=day_in_japan(decision.decided_at), purchaser=purchaser, surety=surety
         )
+        canonical = content.canonical()
+        content_sha256 = hashlib.sha256(canonical).hexdigest()
         identity = certificate_id(event.application_id, applied.product, content.version)
         key: SealedKey | None = None
         if applied.form == domain.ELECTRONIC:
@@ -154,7 +157,7 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
                 issued_at=decision.decided_at,
                 reference_version=issuing.reference.version,
                 content=content,
-                content_sha256=content.sha256(),
+                content_sha256=content_sha256,
                 authentication_key=key,
             )
             certificates.append((issued, decision.cause))
@@ -171,8 +174,8 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
                 amount_yen=applied.amount_yen,
                 issued_at=decision.decided_at,
                 certificate_id=identity,
-                content=content.canonical().decode(),
-                content_sha256=content.sha256(),
+                content=canonical.decode(),
+                content_sha256=content_sha256,
                 key_digest=key.digest if key else None,
                 pepper_id=key.pepper_id if key else None,
             )
