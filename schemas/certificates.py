@@ -3,9 +3,10 @@
 import hashlib
 import json
 from datetime import date
+from typing import Self
 from uuid import UUID
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from schemas.event import (
     AwareDatetime,
@@ -27,6 +28,12 @@ class Kept(Document):
     """A part of a certificate. Fields that a newer issuer added are kept: the hash is over all of them."""
 
     model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="after")
+    def _is_json(self) -> Self:
+        if self.model_extra:
+            json.dumps(self.model_extra, allow_nan=False)
+        return self
 
 
 class Guarantor(Kept):

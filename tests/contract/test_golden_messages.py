@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it has no types
+from pydantic import ValidationError
 
 from schemas import publish, topics
 from schemas.certificates import CertificateIssued
@@ -94,6 +95,15 @@ def test_a_certificate_still_has_the_hash_it_was_issued_with() -> None:
 
     assert issued
     assert [event.content.sha256() for event in issued] == [event.content_sha256 for event in issued]
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400", "-Infinity"])
+def test_a_certificate_with_a_number_that_json_has_not_is_refused(number: str) -> None:
+    issued = next(event for _, e in publish.examples() if isinstance(event := e.event(), CertificateIssued))
+    text = issued.model_dump_json().replace('"content":{', f'"content":{{"added_later":{number},', 1)
+
+    with pytest.raises(ValidationError):
+        CertificateIssued.model_validate_json(text)
 
 
 def test_hard_names_travel_unchanged() -> None:
