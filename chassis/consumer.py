@@ -6,6 +6,7 @@ inside the handler, then by redelivery, for ever. Nothing is skipped because we 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -125,6 +126,11 @@ class Consumer:
         self._clock = clock
         self._progress = progress
         self.guard = ParkingGuard(parked_per_minute_limit, reading.group)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Try nothing again: what is not durable now is delivered again to who comes next."""
+        self._stopping.set()
 
     async def take(self, records: Sequence[ConsumerRecord]) -> None:
         self._progress.beat()
@@ -158,9 +164,10 @@ class Consumer:
                     error=type(error).__name__,
                     exc_info=time.monotonic() > give_back_at - RETRY_SECONDS + 5,
                 )
-                if time.monotonic() + delay > give_back_at:
+                if self._stopping.is_set() or time.monotonic() + delay > give_back_at:
                     raise
-                await asyncio.sleep(delay)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay)
                 delay = min(delay * 2, 5.0)
                 self._progress.beat()
             else:

@@ -232,8 +232,11 @@ class _Running:
     async def drain(self) -> None:
         """Finish the batch in hand, publish no more, and give everything back. What is left is in the outbox."""
         log.info("service.draining")
+        for consumer in self.service.consumers:
+            consumer.stop()
         with contextlib.suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds)
+            # Longer than FastStream itself waits for the batch: cut off in between, it would not leave its group.
+            await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds + 5)
         await self.background.stop()
         if self.runtime.pool is not None:
             with contextlib.suppress(TimeoutError, *UNAVAILABLE):
