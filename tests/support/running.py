@@ -30,6 +30,7 @@ from console.audit import check
 from console.audit.compare import Report
 from console.environment import Stack, find_stack
 from deploy.local import status
+from deploy.local.state import open_state
 from deploy.secrets import make_secrets
 from schemas.applications import Contractor
 from tests.support.stack import in_containers, open_folder, running_broker, running_server
@@ -231,7 +232,7 @@ def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], di
         yield environment, (), {}
         return
     with running_broker() as broker, running_server() as server:
-        state.mkdir()
+        open_state(state)
         (state / "secrets" / "postgres").mkdir(parents=True)
         (state / "secrets" / "postgres" / "superuser_password").write_text(server.password)
         make_secrets(state / "secrets")
