@@ -66,14 +66,6 @@ def test_the_check_character_catches_itself_mistyped(block, serial, other):
     assert contract_number.is_well_formed(number[:-1] + wrong) == (wrong == number[-1])
 
 
-@given(BLOCK, SERIAL, st.sampled_from([0, 1, 2, 3, 6, 7, 8, 9]))
-def test_the_check_character_catches_two_neighbours_swapped(block, serial, place):
-    number = contract_number.compose(block, serial)
-    swapped = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
-
-    assert contract_number.is_well_formed(swapped) == (swapped == number)
-
-
 @pytest.mark.parametrize(
     "number", ["", "10226-00001", "10226000017", "１０２２６-０００017", "10226-000017\n", " 10226-000017"]
 )
