@@ -1,11 +1,15 @@
 """The parties of the demo. Each knows its own address and token, and sees what its role sees."""
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 Document = dict[str, Any]
+#: How long a 503 (RFC 9110, with Retry-After) is taken for a moment.
+AWAY_SECONDS = 20.0
 
 
 class Unexpected(Exception):
@@ -22,11 +26,16 @@ class Party:
     async def call(
         self, method: str, path: str, body: Document | None = None, *, expect: int = 200, **headers: str
     ) -> Document:
-        """The answer, which must bear the expected status."""
+        """The answer, which must bear the expected status. A service that is away for a moment is asked again."""
+        give_up_at = time.monotonic() + AWAY_SECONDS
         async with httpx.AsyncClient(base_url=self.base_url, timeout=10) as client:
-            answer = await client.request(
-                method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
-            )
+            while True:
+                answer = await client.request(
+                    method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
+                )
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
+                    break
+                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
         if answer.status_code != expect:
             raise Unexpected(f"{method} {path} answered {answer.status_code}, not {expect}: {answer.text[:500]}")
         document: Document = answer.json()
