@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 Document = dict[str, Any]
-#: How long a 503 (RFC 9110, with Retry-After) is taken for a moment.
+#: How long a 503 or a broken connection is taken for a moment. Every write may be repeated.
 AWAY_SECONDS = 20.0
 
 
@@ -30,12 +30,17 @@ class Party:
         give_up_at = time.monotonic() + AWAY_SECONDS
         async with httpx.AsyncClient(base_url=self.base_url, timeout=10) as client:
             while True:
-                answer = await client.request(
-                    method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
-                )
-                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
-                    break
-                await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                try:
+                    answer = await client.request(
+                        method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
+                    )
+                except httpx.TransportError:
+                    if time.monotonic() > give_up_at:
+                        raise
+                else:
+                    if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
+                        break
+                await asyncio.sleep(1)
         if answer.status_code != expect:
             raise Unexpected(f"{method} {path} answered {answer.status_code}, not {expect}: {answer.text[:500]}")
         document: Document = answer.json()
