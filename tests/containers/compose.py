@@ -108,7 +108,7 @@ class Compose:
             check=False,
             timeout=timeout,
         )
-        said = f"{done.stdout}\n{done.stderr}"[-4000:]
+        said = f"{done.stdout}\n{done.stderr}"[-40_000:]
         assert not check or done.returncode == 0, f"docker compose {' '.join(arguments)}: {done.returncode}\n{said}"
         return done.stdout
 
