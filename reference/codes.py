@@ -89,3 +89,20 @@ CONTRACT_DATE: Final = "contract_date"
 
 #: Which date of an application a purchaser's start date is compared with.
 DATE_BASES: Final[frozenset[str]] = frozenset({CONTRACT_DATE})
+
+SINGLE: Final = "single"
+FOUR_EYES: Final = "four_eyes"
+
+#: Whether one person at the desk decides, or one proposes and another approves (DESK-1).
+DESK_APPROVALS: Final[frozenset[str]] = frozenset({SINGLE, FOUR_EYES})
+
+E_CONTRACT_SYSTEM: Final = "e_contract_system"
+MAIL: Final = "mail"
+
+#: The ways to hand the key notice in (SUB-6), worded as the notice words them.
+SUBMISSION_CHANNELS: Final[Mapping[str, Labels]] = MappingProxyType(
+    {
+        E_CONTRACT_SYSTEM: Labels("電子契約システムへのアップロード", "upload to the electronic contract system"),
+        MAIL: Labels("電子メールに添付して送信", "attached to a mail"),
+    }
+)

@@ -76,3 +76,13 @@ class NoNumberingBlocks(LookupError):
         self.surety_id = surety_id
         self.branch_id = branch_id
         self.fiscal_year = fiscal_year
+
+
+class NoFeeRates(LookupError):
+    """The surety has no rates (保証料率) for this product on this day."""
+
+    def __init__(self, surety_id: str, product: str, day: date) -> None:
+        super().__init__(f"surety {surety_id!r} has no rates for {product!r} on {day.isoformat()}")
+        self.surety_id = surety_id
+        self.product = product
+        self.day = day

@@ -19,7 +19,8 @@ from pydantic import (
 )
 
 from reference import codes
-from reference.errors import NoNumberingBlocks, NoOfficerOn, UnknownBranch, UnknownProduct
+from reference.errors import NoFeeRates, NoNumberingBlocks, NoOfficerOn, UnknownBranch, UnknownProduct
+from reference.fees import Fee, FeeTable, check_tables, table_on
 from reference.fields import (
     Block,
     Day,
@@ -29,6 +30,8 @@ from reference.fields import (
     MailAddress,
     Percentage,
     Product,
+    SubjectLine,
+    SubmissionChannel,
     Telephone,
     Text,
     Url,
@@ -65,14 +68,35 @@ class Ineligible:
 
 
 class Submission(_Record):
-    """How this purchaser wants the key notice handed in (SUB-1 to SUB-6). For people to read."""
+    """How this purchaser wants the key notice handed in (SUB-1 to SUB-10). The contractor does it, nobody else."""
 
+    #: `e_contract_system`, `mail`: the ways that are open, the one to offer first first.
+    channels: Annotated[tuple[SubmissionChannel, ...], Field(min_length=1), AfterValidator(no_repeats)]
     #: How to hand in the key notice, in Japanese.
     instructions: Text
     #: None where the contractor has to ask.
     mail_address: MailAddress | None = None
+    #: Subject of that mail, with places for {works_name}, {contract_number} and {contractor_name}.
+    mail_subject: SubjectLine | None = None
     #: What becomes of その他の必要書類, in Japanese.
     other_documents: Text
+
+    @model_validator(mode="after")
+    def _mail_has_a_subject(self) -> Self:
+        if codes.MAIL in self.channels:
+            if self.mail_subject is None:
+                raise ValueError("mail needs a mail_subject")
+        elif self.mail_subject is not None or self.mail_address is not None:
+            raise ValueError("mail_subject and mail_address need the channel mail")
+        return self
+
+    def subject(self, *, works_name: str, contract_number: str, contractor_name: str) -> str | None:
+        """The mail's subject for one guarantee; None where nothing goes by mail."""
+        if self.mail_subject is None:
+            return None
+        return self.mail_subject.format(
+            works_name=works_name, contract_number=contract_number, contractor_name=contractor_name
+        )
 
 
 class Purchaser(_Record):
@@ -228,11 +252,15 @@ class Surety(_Record):
     completion_mail: Annotated[str, one_of(codes.COMPLETION_MAIL_RULES)]
     mail_from: MailAddress
     mail_subject: Line
+    #: Who is told when a mail to a contractor cannot be delivered; None where nobody is.
+    undeliverable_mail_to: MailAddress | None = None
     #: Title of the PDF that the contractor hands to the purchaser.
     key_notice_title: Line
     #: Printed under the title of an electronic certificate.
     certificate_legend: Text
     guarantee_ends: Annotated[str, one_of(codes.GUARANTEE_ENDS_RULES)]
+    #: `single` or `four_eyes`
+    desk_approval: Annotated[str, one_of(codes.DESK_APPROVALS)]
     limits: Limits
     clauses: Clauses
     #: （注）, in order, without their numbers.
@@ -241,6 +269,8 @@ class Surety(_Record):
     branches: Annotated[tuple[Branch, ...], Field(min_length=1)]
     officers: Annotated[tuple[Officer, ...], Field(min_length=1)]
     numbering: Annotated[tuple[Numbering, ...], Field(min_length=1)]
+    #: 保証料率, each product's tables in the order of their days.
+    fee_rates: Annotated[tuple[FeeTable, ...], Field(min_length=1)]
 
     @field_validator("fee_payment_methods")
     @classmethod
@@ -282,12 +312,27 @@ class Surety(_Record):
             _somebody_signs_in_every_numbered_year(numbering, officers)
         return numbering
 
+    @field_validator("fee_rates")
+    @classmethod
+    def _rates_are_complete(cls, tables: tuple[FeeTable, ...], info: ValidationInfo) -> tuple[FeeTable, ...]:
+        numbering: tuple[Numbering, ...] = info.data.get("numbering", ())
+        return check_tables(tables, _first_day(numbering) if numbering else None)
+
     def officer_on(self, day: date) -> Officer:
         """Return who signs on this day; an old certificate keeps the one it was issued with (CERT-5)."""
         for officer in self.officers:
             if officer.from_day <= day and (officer.until_day is None or day <= officer.until_day):
                 return officer
         raise NoOfficerOn(self.id, day)
+
+    def fee(self, product: str, amount_yen: int, day: date) -> Fee:
+        """Return 保証料 by the table in force on this day (FEE-6)."""
+        if product not in codes.PRODUCTS:
+            raise UnknownProduct(product)
+        table = table_on(self.fee_rates, product, day)
+        if table is None:
+            raise NoFeeRates(self.id, product, day)
+        return table.fee(amount_yen)
 
     def branch(self, branch_id: str) -> Branch:
         for branch in self.branches:
@@ -308,6 +353,10 @@ class Surety(_Record):
         raise NoNumberingBlocks(self.id, branch_id, fiscal_year)
 
 
+def _first_day(numbering: tuple[Numbering, ...]) -> date:
+    return date(min(row.fiscal_year for row in numbering), _APRIL, 1)
+
+
 def _every_branch_has_numbers(numbering: tuple[Numbering, ...], branch_ids: set[str]) -> None:
     if strangers := sorted({row.branch for row in numbering} - branch_ids):
         raise ValueError(f"no such branch: {', '.join(strangers)}")
@@ -320,7 +369,7 @@ def _every_branch_has_numbers(numbering: tuple[Numbering, ...], branch_ids: set[
 
 
 def _somebody_signs_in_every_numbered_year(numbering: tuple[Numbering, ...], officers: tuple[Officer, ...]) -> None:
-    first_day = date(min(row.fiscal_year for row in numbering), _APRIL, 1)
+    first_day = _first_day(numbering)
     last_day = date(max(row.fiscal_year for row in numbering) + 1, _APRIL, 1) - timedelta(days=1)
     if officers[0].from_day > first_day:
         raise ValueError(f"numbers from {first_day.isoformat()}, but nobody signs before {officers[0].name}")

@@ -4,7 +4,7 @@ from datetime import date
 from uuid import UUID
 
 from schemas.event import AwareDatetime, Code, Document, Event, Line, Percent, Yen
-from schemas.sealed import SealedContact
+from schemas.sealed import SealedContact, SealedText
 
 
 class Contractor(Document):
@@ -78,6 +78,9 @@ class ApplicationSubmitted(Event):
     #: C2 電子保証発行完了のお知らせ, or the profile's rule where it leaves no choice
     completion_mail_wanted: bool
     contact: SealedContact
+    #: Whether the contractor wants to be told by mail of a returned application, and of the purchaser's first view.
+    returned_mail_wanted: bool = False
+    viewed_mail_wanted: bool = False
 
 
 class WithdrawalRequested(Event):
@@ -90,3 +93,17 @@ class WithdrawalRequested(Event):
     application_id: UUID
     requested_at: AwareDatetime
     requested_by: UUID
+
+
+class MessageToSurety(Event):
+    """The contractor wrote to the surety about an application (お客様から弊社への連絡事項), after it was sent."""
+
+    key_field = "application_id"
+    identity_fields = ("message_id",)
+    time_field = "sent_at"
+
+    message_id: UUID
+    application_id: UUID
+    sent_at: AwareDatetime
+    sent_by: UUID
+    text: SealedText

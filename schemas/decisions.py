@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Code, ContractNumber, Document, Event, Line, Text
+from schemas.event import AwareDatetime, Code, ContractNumber, Document, Event, Line, Rate, Text, Yen
+from schemas.sealed import SealedText
 
 
 class Finding(Document):
@@ -27,6 +28,22 @@ class ApplicationQueued(Event):
     findings: tuple[Finding, ...]
 
 
+class FeeLine(Document):
+    """One bracket of 保証料: a part of the amount, and its rate."""
+
+    base_yen: Yen
+    #: Decimal places as the rate table prints them.
+    rate_percent: Rate
+    fee_yen: Yen
+
+
+class Fee(Document):
+    """保証料, as the profile's rate table gave it on the day of the decision."""
+
+    lines: tuple[FeeLine, ...]
+    fee_yen: Yen
+
+
 class ProductOutcome(Document):
     """What was decided for one product."""
 
@@ -38,6 +55,8 @@ class ProductOutcome(Document):
     reasons: tuple[Finding, ...] = ()
     #: Of an accepted paper product, which gets no certificate event.
     contract_number: ContractNumber | None = None
+    #: Of an accepted product.
+    fee: Fee | None = None
 
 
 class DeskDecisionMade(Event):
@@ -55,6 +74,9 @@ class DeskDecisionMade(Event):
     outcome: Code
     #: To the contractor (弊社からお客様へのお知らせ).
     message: Text = ""
+    #: Who proposed it, where another has to approve (four eyes); `decided_by` is then who approved.
+    proposed_by: UUID | None = None
+    proposer: Line | None = None
 
 
 class ApplicationDecided(Event):
@@ -96,3 +118,17 @@ class WithdrawalRefused(Event):
     application_id: UUID
     refused_at: AwareDatetime
     reason: Code
+
+
+class MessageToContractor(Event):
+    """The surety's staff wrote to the contractor about an application (弊社からお客様へのお知らせ)."""
+
+    key_field = "application_id"
+    identity_fields = ("message_id",)
+    time_field = "sent_at"
+
+    message_id: UUID
+    application_id: UUID
+    sent_at: AwareDatetime
+    sent_by: UUID
+    text: SealedText

@@ -18,6 +18,8 @@ Line = Annotated[
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Yen = Annotated[int, Field(ge=0, le=10**15)]
 Percent = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}\.[0-9]$")]
+#: A rate in percent, such as 0.285.
+Rate = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9]{1,6}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Base64 = Annotated[
     str,
@@ -86,6 +88,7 @@ __all__ = [
     "Event",
     "Line",
     "Percent",
+    "Rate",
     "Sha256",
     "Text",
     "Version",

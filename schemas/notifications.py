@@ -39,3 +39,35 @@ class MailUndeliverable(Event):
     reason: Code
     #: The server's last reply code, where there was one.
     smtp_code: int | None = None
+
+
+class ApplicationMailSent(Event):
+    """An SMTP server took over a letter about an application as a whole."""
+
+    key_field = "application_id"
+    identity_fields = ("application_id", "letter")
+    time_field = "sent_at"
+
+    application_id: UUID
+    #: `returned`
+    letter: Code
+    message_id: Line
+    sent_at: AwareDatetime
+    attempts: Attempts
+
+
+class ApplicationMailUndeliverable(Event):
+    """A letter about an application as a whole was given up."""
+
+    key_field = "application_id"
+    identity_fields = ("application_id", "letter")
+    time_field = "gave_up_at"
+
+    application_id: UUID
+    letter: Code
+    message_id: Line
+    gave_up_at: AwareDatetime
+    attempts: Attempts
+    #: As of `MailUndeliverable`.
+    reason: Code
+    smtp_code: int | None = None

@@ -24,6 +24,14 @@ class Contact(Document):
     message: str | None = None
 
 
+class SealedText(Document):
+    """What people write to each other, under the data key of their application and bound to the message's id."""
+
+    data_key_id: UUID
+    nonce: Base64
+    ciphertext: Base64
+
+
 class SealedKey(Document):
     """An authentication key (認証キー) as it travels: a digest to compare and a sealed copy for one reader."""
 

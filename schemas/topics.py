@@ -6,7 +6,7 @@ Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this 
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.applications import ApplicationSubmitted, WithdrawalRequested
+from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.certificates import CertificateIssued
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import (
@@ -14,10 +14,16 @@ from schemas.decisions import (
     ApplicationQueued,
     ApplicationWithdrawn,
     DeskDecisionMade,
+    MessageToContractor,
     WithdrawalRefused,
 )
 from schemas.event import Event
-from schemas.notifications import MailSent, MailUndeliverable
+from schemas.notifications import (
+    ApplicationMailSent,
+    ApplicationMailUndeliverable,
+    MailSent,
+    MailUndeliverable,
+)
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 
@@ -56,15 +62,22 @@ APPLICATIONS = Topic(
     "applications.v1",
     "intake",
     "application id",
-    (ApplicationSubmitted, WithdrawalRequested),
+    (ApplicationSubmitted, WithdrawalRequested, MessageToSurety),
     ("issuer", "notifier"),
 )
 DECISIONS = Topic(
     "decisions.v1",
     "issuer",
     "application id",
-    (ApplicationQueued, DeskDecisionMade, ApplicationDecided, ApplicationWithdrawn, WithdrawalRefused),
-    ("intake",),
+    (
+        ApplicationQueued,
+        DeskDecisionMade,
+        ApplicationDecided,
+        ApplicationWithdrawn,
+        WithdrawalRefused,
+        MessageToContractor,
+    ),
+    ("intake", "notifier"),
 )
 CERTIFICATES = Topic(
     "certificates.v1", "issuer", "guarantee contract number", (CertificateIssued,), ("intake", "registry")
@@ -72,8 +85,14 @@ CERTIFICATES = Topic(
 REGISTRATIONS = Topic(
     "registrations.v1", "registry", "guarantee contract number", (CertificateRegistered,), ("intake", "notifier")
 )
-VIEWS = Topic("views.v1", "registry", "guarantee contract number", (CertificateViewed,), ("intake",))
-NOTIFICATIONS = Topic("notifications.v1", "notifier", "application id", (MailSent, MailUndeliverable), ("intake",))
+VIEWS = Topic("views.v1", "registry", "guarantee contract number", (CertificateViewed,), ("intake", "notifier"))
+NOTIFICATIONS = Topic(
+    "notifications.v1",
+    "notifier",
+    "application id",
+    (MailSent, MailUndeliverable, ApplicationMailSent, ApplicationMailUndeliverable),
+    ("intake",),
+)
 DATA_KEYS = Topic(
     "data-keys.v1",
     "intake",

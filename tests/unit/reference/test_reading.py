@@ -57,6 +57,7 @@ def test_the_shipped_data_reaches_nobody_real(reference: Reference) -> None:
     for surety in reference.sureties.values():
         assert surety.specimen
         assert surety.mail_from.endswith(".example")
+        assert (surety.undeliverable_mail_to or ".example").endswith(".example")
         assert ".example/" in surety.portal_url
         assert ".example/" in surety.viewing_platform_url
         for branch in surety.branches:
@@ -83,7 +84,7 @@ def test_what_was_read_cannot_be_changed(reference: Reference) -> None:
 def test_the_version_is_the_declared_one_and_a_hash_of_the_files(folder: Path, reference: Reference) -> None:
     declared, digest = load(folder).version.split("+")
 
-    assert declared == "2026.1"
+    assert declared == "2026.2"
     assert len(digest) == 12
     assert load(folder).version == reference.version
 
@@ -97,7 +98,7 @@ def test_any_edit_changes_the_version(folder: Path, edit: Edit, reference: Refer
 @pytest.mark.parametrize(
     ("file", "old", "new", "field", "message"),
     [
-        ("reference.toml", "2026.1", "draft", "version", "pattern"),
+        ("reference.toml", "2026.2", "draft", "version", "pattern"),
         ("purchasers/tochigi.toml", "starts_on = 2024-04-01", 'starts_on = "2024-04"', "starts_on", "valid date"),
         ("purchasers/tochigi.toml", "starts_on = 2024-04-01", "starts_on = 20240401", "starts_on", "valid date"),
         ("purchasers/tochigi.toml", "starts_on", "start_on", "start_on", "not permitted"),
@@ -108,8 +109,35 @@ def test_any_edit_changes_the_version(folder: Path, edit: Edit, reference: Refer
         ("purchasers/tochigi.toml", '"contract_date"', '"order_date"', "date_basis", "is not one of contract_date"),
         ("purchasers/tochigi.toml", 'id = "tochigi"', 'id = "tochigi-ken"', "id", "does not match the file's name"),
         ("purchasers/nambu-aomori.toml", ".example", "", "submission.mail_address", "pattern"),
-        ("purchasers/tochigi.toml", "version = 1", "version = 0", "version", "greater than or equal to 1"),
+        ("purchasers/tochigi.toml", '["mail"]', '["mail", "fax"]', "submission.channels.1", "'fax' is not one of"),
+        ("purchasers/tochigi.toml", '["mail"]', '["mail", "mail"]', "submission.channels", "more than once: mail"),
+        ("purchasers/tochigi.toml", '["mail"]', "[]", "submission.channels", "at least 1 item"),
+        ("purchasers/tochigi.toml", '["mail"]', '["e_contract_system"]', "submission", "need the channel mail"),
+        ("purchasers/tochigi.toml", "mail_subject", "# mail_subject", "submission", "mail needs a mail_subject"),
+        ("purchasers/tochigi.toml", "{works_name}", "{key}", "submission.mail_subject", "{key} is not one of"),
+        ("purchasers/tochigi.toml", "{works_name}", "{}", "submission.mail_subject", "{} is not one of"),
+        ("purchasers/tochigi.toml", "{works_name}", "{works_name!r}", "submission.mail_subject", "is not one of"),
+        ("purchasers/tochigi.toml", "{works_name}", "{works_name:>9}", "submission.mail_subject", "is not one of"),
+        ("purchasers/tochigi.toml", "{works_name}", "{works_name.x}", "submission.mail_subject", "is not one of"),
+        ("purchasers/tochigi.toml", "{works_name}", "{works_name", "submission.mail_subject", ""),
+        ("purchasers/tochigi.toml", "version = 2", "version = 0", "version", "greater than or equal to 1"),
         ("sureties/toto.toml", 'family = "net-desk"', 'family = "netdesk"', "family", "is not one of e-net, net-desk"),
+        ("sureties/toto.toml", '"single"', '"both"', "desk_approval", "is not one of four_eyes, single"),
+        ("sureties/toto.toml", '"0.400"', '"0.4"', "fee_rates.0.brackets.0.rate_percent", "three decimals"),
+        ("sureties/toto.toml", '"0.400"', '"0.000"', "fee_rates.0.brackets.0.rate_percent", "greater than 0"),
+        ("sureties/toto.toml", "up_to_yen = 100000000", "up_to_yen = 50000000", "fee_rates.0", "up_to_yen must ascend"),
+        ("sureties/toto.toml", "{ rate_percent", "{ up_to_yen = 200000000, rate_percent", "fee_rates.0", "the last"),
+        ("sureties/toto.toml", "{ up_to_yen = 10000000, ", "{ ", "fee_rates.0", "only the last bracket"),
+        ("sureties/toto.toml", "from = 2026-04-01", "from = 2024-04-01", "fee_rates", "more than once from 2024-04-01"),
+        ("sureties/toto.toml", "from = 2026-04-01", "from = 2024-03-31", "fee_rates", "not in order"),
+        ("sureties/nankai.toml", "from = 2024-04-01", "from = 2024-04-02", "fee_rates", "no rates for advance_payment"),
+        (
+            "sureties/nankai.toml",
+            'product = "interim_payment"',
+            'product = "performance"',
+            "fee_rates",
+            "no rates for interim_payment",
+        ),
         ("sureties/toto.toml", '"40.0"', '"40"', "limits.advance_payment_ratio_percent", "one decimal"),
         ("sureties/toto.toml", '"40.0"', '"140.0"', "limits.advance_payment_ratio_percent", "less than or equal"),
         ("sureties/toto.toml", '"per_guarantee"', '"lump_sum"', "fee_payment_methods", "more than once: lump_sum"),
@@ -169,7 +197,7 @@ def test_a_missing_declaration_is_named(folder: Path) -> None:
 
 
 def test_every_problem_is_told_at_once(folder: Path, edit: Edit) -> None:
-    edit("purchasers/tochigi.toml", "version = 1", "version = 0")
+    edit("purchasers/tochigi.toml", "version = 2", "version = 0")
     edit("sureties/nankai.toml", "specimen = true", 'specimen = "yes"')
 
     with pytest.raises(InvalidReference) as refused:

@@ -117,3 +117,13 @@ def test_each_family_has_its_own_mail_rule_and_words(
 
     assert (profile.family, profile.completion_mail) == (family, mail_rule)
     assert (profile.mail_subject, profile.key_notice_title) == (mail_subject, notice_title)
+
+
+def test_one_surety_lets_one_person_decide_and_the_other_two(reference: Reference) -> None:
+    assert reference.surety("toto").desk_approval == codes.SINGLE
+    assert reference.surety("nankai").desk_approval == codes.FOUR_EYES
+
+
+def test_one_surety_wants_to_know_of_mail_that_came_back(reference: Reference) -> None:
+    assert reference.surety("toto").undeliverable_mail_to == "mail-kanri@toto-hosho.example"
+    assert reference.surety("nankai").undeliverable_mail_to is None
