@@ -1,1 +1,1 @@
-"""The notifier: writes the letter that says where the certificate (電子証書) and its key can be fetched."""
+"""The notifier: writes to contractors what became of their applications (保証申込) and certificates (電子証書)."""

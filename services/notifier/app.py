@@ -7,7 +7,9 @@ from chassis.service import Service, Task, make_runtime
 from reference import reader
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
+from schemas.decisions import ApplicationDecided
 from schemas.registrations import CertificateRegistered
+from schemas.views import CertificateViewed
 from services.notifier import handlers
 from services.notifier.domain import BackOff
 from services.notifier.ledger import Ledger
@@ -31,6 +33,7 @@ def make_service(settings: NotifierSettings) -> Service:
         clock=runtime.clock,
         reference=reference,
         private_key=private_key,
+        contractor_url=settings.contractor_url,
         back_off=BackOff(settings.back_off_seconds, settings.give_up_after_seconds),
         lease_seconds=settings.lease_seconds,
         resend_unknown=settings.unknown_outcome == "resend",
@@ -44,7 +47,7 @@ def make_service(settings: NotifierSettings) -> Service:
     )
     return Service(
         runtime=runtime,
-        title="Sends the completion mail when the purchaser can see the certificate",
+        title="Tells contractors by mail what became of their applications and certificates",
         shared_tables=("chassis_0001_outbox",),
         routers=(),
         readings=(make_reading(noticing),),
@@ -55,11 +58,14 @@ def make_service(settings: NotifierSettings) -> Service:
 def make_reading(noticing: handlers.Noticing) -> Reading:
     return Reading(
         group=GROUP,
-        # WithdrawalRequested is let go: what was withdrawn is never registered, and what is registered is told.
+        # The rest of these topics is let go. WithdrawalRequested, too: what was withdrawn is never registered, and what
+        # is registered is told.
         handlers={
             DataKeyWrapped: partial(handlers.keep_data_keys, noticing=noticing),
             ApplicationSubmitted: partial(handlers.note_wishes, noticing=noticing),
             CertificateRegistered: partial(handlers.open_letters, noticing=noticing),
+            ApplicationDecided: partial(handlers.note_returns, noticing=noticing),
+            CertificateViewed: partial(handlers.note_views, noticing=noticing),
         },
         forget=partial(handlers.forget_data_keys, noticing=noticing),
     )

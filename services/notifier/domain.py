@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 from uuid import UUID
 
 from reference import codes
 
-#: The one letter there is: the certificate can be looked at and its key be fetched (MAIL-1, MAIL-2).
+#: The certificate can be looked at and its key be fetched (MAIL-1, MAIL-2).
 COMPLETION: Final = "completion"
+#: Products of the application were returned (MAIL-7).
+RETURNED: Final = "returned"
+#: The purchaser opened the certificate for the first time (MAIL-8).
+VIEWED: Final = "viewed"
+#: To the surety: a letter to the contractor was given up (MAIL-9). In the ledger each is named after that letter.
+UNDELIVERABLE: Final = "undeliverable"
 
 #: Reply codes that speak of us (not logged in, closing down), whatever command they answer.
 ABOUT_US: Final = frozenset({421, 454, 530, 534, 535, 538})
@@ -18,6 +24,14 @@ ABOUT_US: Final = frozenset({421, 454, 530, 534, 535, 538})
 
 class UnknownRule(ValueError):
     """Reference data holds a rule for the completion mail that this program does not know."""
+
+
+class Wishes(NamedTuple):
+    """Which letters about an application its contractor gets."""
+
+    completion: bool
+    returned: bool
+    viewed: bool
 
 
 def is_wanted(rule: str, *, wished: bool) -> bool:
@@ -31,9 +45,41 @@ def is_wanted(rule: str, *, wished: bool) -> bool:
             raise UnknownRule(rule)
 
 
-def message_id(certificate_id: UUID, letter: str, *, mail_from: str) -> str:
-    """The same letter always has the same Message-ID, so that a repeat can be recognised."""
-    return f"<{certificate_id}.{letter}@{mail_from.rpartition('@')[2]}>"
+def undeliverable(letter: str) -> str:
+    """The ledger's name of the letter to the surety about this one: each letter that is given up is told of once."""
+    return f"{UNDELIVERABLE}.{letter}"
+
+
+def kind_of(letter: str) -> str:
+    """Which of the four letters a name in the ledger stands for."""
+    return letter.partition(".")[0]
+
+
+def told_by(letter: str) -> str | None:
+    """The letter that a letter to the surety tells of; None for a letter to the contractor."""
+    return letter.partition(".")[2] or None
+
+
+def message_id(about_id: UUID, letter: str, *, mail_from: str) -> str:
+    """The same letter always has the same Message-ID, so that a repeat can be recognised. `about_id` is the
+    certificate's, or the application's where the letter is about it as a whole.
+    """
+    return f"<{about_id}.{letter}@{_domain(mail_from)}>"
+
+
+def list_id(letter: str, *, surety_id: str, mail_from: str) -> str:
+    """By what a mail program can sort: one list for each surety and kind of letter (RFC 2919)."""
+    return f"<{kind_of(letter)}.{surety_id}.{_domain(mail_from)}>"
+
+
+def page(contractor_url: str, *, surety_id: str, application_id: UUID, contract_number: str | None) -> str:
+    """Where the contractor finds what a letter tells: the guarantee, or the application where there is none."""
+    place = f"applications/{application_id}" if contract_number is None else f"guarantees/{contract_number}"
+    return f"{contractor_url}/contractor/{surety_id}/{place}"
+
+
+def _domain(mail_address: str) -> str:
+    return mail_address.rpartition("@")[2]
 
 
 class Stage(Enum):

@@ -1,10 +1,11 @@
 """What the notifier does when the world speaks to it. Each gets an open transaction; none commits or publishes.
 
-A letter is queued when the wish, the data key and the registration are all there, whichever comes last, and the mail
-is wanted. Every handler notes its half and then joins, under the turn: the other halves are committed or still to come.
+A letter is queued when the wish, the data key and what it tells (a registration, a decision that returns, a first view)
+are all there, whichever comes last, and it is wanted. Every handler notes its half and then joins, under the turn: the
+other halves are committed or still to come.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,10 +22,12 @@ from reference.model import Surety
 from reference.reader import Reference
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
+from schemas.decisions import ApplicationDecided
 from schemas.envelope import Cause
-from schemas.notifications import MailUndeliverable
 from schemas.registrations import CertificateRegistered
-from services.notifier import domain, store
+from schemas.views import CertificateViewed
+from services.notifier import domain, store, telling
+from services.notifier.domain import GivenUp, Wishes
 from services.notifier.metrics import MAILS_UNDELIVERABLE
 
 log = structlog.get_logger()
@@ -63,9 +66,9 @@ async def keep_data_keys(tx: Transaction, batch: Sequence[Received[DataKeyWrappe
 
 
 async def note_wishes(tx: Transaction, batch: Sequence[Received[ApplicationSubmitted]], *, noticing: Noticing) -> None:
-    """Note who wants a mail, and what it has to say of the works."""
+    """Note who wants which letters, and what they have to say of the works."""
     wishes = {
-        received.event.application_id: (received.event, _is_wanted(received.event, noticing.reference))
+        received.event.application_id: (received.event, _wishes(received.event, noticing.reference))
         for received in batch
     }
     await store.take_turn(tx)
@@ -77,13 +80,58 @@ async def open_letters(
     tx: Transaction, batch: Sequence[Received[CertificateRegistered]], *, noticing: Noticing
 ) -> None:
     """Note that a certificate can be viewed: its letter may go out now. A repeat finds its row in the ledger."""
-    registrations = {
-        received.event.certificate_id: store.Registration(received, _message_id(received.event, noticing.reference))
+    openings = {
+        received.event.certificate_id: store.Opening(
+            received,
+            application_id=received.event.application_id,
+            certificate_id=received.event.certificate_id,
+            contract_number=received.event.contract_number,
+            happened_at=received.event.registered_at,
+            product=_known(received.event.product),
+            message_id=_message_id(
+                received.event.certificate_id, domain.COMPLETION, received.event.surety_id, noticing.reference
+            ),
+        )
         for received in batch
     }
-    await store.take_turn(tx)
-    await store.add_letters(tx, domain.COMPLETION, list(registrations.values()), noticing.clock.now())
-    await _join(tx, {received.event.application_id for received in batch}, noticing)
+    await _open(tx, domain.COMPLETION, list(openings.values()), noticing)
+
+
+async def note_returns(tx: Transaction, batch: Sequence[Received[ApplicationDecided]], *, noticing: Noticing) -> None:
+    """Note that products of an application were returned. A decision that returns nothing leaves no trace, nor does
+    one of an application that has said no; the desk's reasons and message are not taken over.
+    """
+    openings = {
+        received.event.application_id: store.Opening(
+            received,
+            application_id=received.event.application_id,
+            certificate_id=None,
+            contract_number=None,
+            happened_at=received.event.decided_at,
+            products=returned,
+        )
+        for received in batch
+        if (returned := tuple(_known(made.product) for made in received.event.outcomes if made.outcome == "returned"))
+    }
+    await _open(tx, domain.RETURNED, list(openings.values()), noticing)
+
+
+async def note_views(tx: Transaction, batch: Sequence[Received[CertificateViewed]], *, noticing: Noticing) -> None:
+    """Note a certificate's first view. Later ones find its row, or an application that has said no."""
+    openings: dict[UUID, store.Opening] = {}
+    for received in sorted(batch, key=lambda received: received.event.viewed_at):
+        event = received.event
+        openings.setdefault(
+            event.certificate_id,
+            store.Opening(
+                received,
+                application_id=event.application_id,
+                certificate_id=event.certificate_id,
+                contract_number=event.contract_number,
+                happened_at=event.viewed_at,
+            ),
+        )
+    await _open(tx, domain.VIEWED, list(openings.values()), noticing)
 
 
 async def forget_data_keys(tx: Transaction, keys: Sequence[str], *, noticing: Noticing) -> None:
@@ -100,32 +148,32 @@ def open_data_key(private_key: bytes, application_id: UUID, data_key_id: UUID, w
     return sealing.DataKey(data_key_id, sealing.open_with(private_key, wrapped, info=info))
 
 
+async def _open(tx: Transaction, letter: str, openings: Sequence[store.Opening], noticing: Noticing) -> None:
+    if openings:
+        await store.take_turn(tx)
+        await store.add_letters(tx, letter, openings, noticing.clock.now())
+        await _join(tx, {opening.application_id for opening in openings}, noticing)
+
+
 async def _join(tx: Transaction, application_ids: Collection[UUID], noticing: Noticing) -> None:
-    moved = await store.join_halves(tx, application_ids, noticing.clock.now())
-    await _tell_undeliverable(tx, (row for row in moved if row["state"] == "undeliverable"), noticing)
+    """Move on the letters that wait for nothing more, name those that have no name yet, tell of those that can never
+    be sent.
+    """
+    now = noticing.clock.now()
+    moved = [row for row in await store.join_halves(tx, application_ids, now) if row["state"] != "not_wished"]
+    named = [(row, row["message_id"] or _message_id_of(row, noticing.reference)) for row in moved]
+    unnamed = [(row["about_id"], row["letter"], name) for row, name in named if row["message_id"] is None]
+    await store.name_letters(tx, unnamed)
 
-
-async def _tell_undeliverable(tx: Transaction, rows: Iterable[store.Row], noticing: Noticing) -> None:
-    told = [
-        (
-            MailUndeliverable(
-                application_id=row["application_id"],
-                certificate_id=row["certificate_id"],
-                contract_number=row["contract_number"],
-                letter=row["letter"],
-                message_id=row["message_id"],
-                gave_up_at=noticing.clock.now(),
-                attempts=row["attempts"],
-                reason="shredded",
-                smtp_code=row["smtp_code"],
-            ),
-            Cause(row["correlation_id"], row["causation_id"], row["traceparent"]),
-        )
-        for row in rows
-    ]
-    if told:
-        await noticing.outbox.add(tx, told)
-        MAILS_UNDELIVERABLE.labels("shredded").inc(len(told))
+    told = []
+    given_up = [(row, name) for row, name in named if row["state"] == "undeliverable"]
+    for row, name in given_up:
+        outcome = GivenUp("shredded", row["smtp_code"])
+        if event := telling.event_of(row, outcome, attempts=row["attempts"], message_id=name, now=now):
+            told.append((event, Cause(row["correlation_id"], row["causation_id"], row["traceparent"])))
+        MAILS_UNDELIVERABLE.labels("shredded", row["letter"]).inc()
+    await noticing.outbox.add(tx, told)
+    await telling.tell_surety(tx, (row for row, _ in given_up), noticing.reference, now)
 
 
 def _surety(reference: Reference, surety_id: str) -> Surety:
@@ -135,20 +183,31 @@ def _surety(reference: Reference, surety_id: str) -> Surety:
         raise Refused("surety_is_unknown") from None
 
 
-def _is_wanted(event: ApplicationSubmitted, reference: Reference) -> bool:
+def _wishes(event: ApplicationSubmitted, reference: Reference) -> Wishes:
     surety = _surety(reference, event.surety_id)
     try:
         surety.branch(event.branch_id)
     except UnknownBranch:
         raise Refused("branch_is_unknown") from None
-    return domain.is_wanted(surety.completion_mail, wished=event.completion_mail_wanted)
+    return Wishes(
+        completion=domain.is_wanted(surety.completion_mail, wished=event.completion_mail_wanted),
+        returned=event.returned_mail_wanted,
+        viewed=event.viewed_mail_wanted,
+    )
 
 
-def _message_id(event: CertificateRegistered, reference: Reference) -> str:
-    surety = _surety(reference, event.surety_id)
-    if event.product not in codes.PRODUCTS:
+def _known(product: str) -> str:
+    if product not in codes.PRODUCTS:
         raise Refused("product_is_unknown")
-    return domain.message_id(event.certificate_id, domain.COMPLETION, mail_from=surety.mail_from)
+    return product
+
+
+def _message_id(about_id: UUID, letter: str, surety_id: str, reference: Reference) -> str:
+    return domain.message_id(about_id, letter, mail_from=_surety(reference, surety_id).mail_from)
+
+
+def _message_id_of(row: store.Row, reference: Reference) -> str:
+    return _message_id(row["about_id"], row["letter"], row["surety_id"], reference)
 
 
 def _uuid(key: str) -> UUID:

@@ -14,10 +14,8 @@ from chassis.outbox import Outbox
 from chassis.postgres import Pool, Transaction, transaction
 from reference.reader import Reference
 from schemas.envelope import Cause
-from schemas.event import Event
-from schemas.notifications import MailSent, MailUndeliverable
 from schemas.sealed import Contact
-from services.notifier import store
+from services.notifier import domain, store, telling
 from services.notifier.composing import Facts
 from services.notifier.domain import BackOff, GivenUp, Outcome, PutOff, Sent, Unclear
 from services.notifier.handlers import open_data_key
@@ -45,8 +43,8 @@ class Claimed:
     lease_until: datetime
 
     @property
-    def certificate_id(self) -> UUID:
-        identity: UUID = self.row["certificate_id"]
+    def about_id(self) -> UUID:
+        identity: UUID = self.row["about_id"]
         return identity
 
     @property
@@ -64,6 +62,8 @@ class Ledger:
     clock: Clock
     reference: Reference
     private_key: bytes = field(repr=False)
+    #: Where contractors log in; letters link to their pages.
+    contractor_url: str
     back_off: BackOff
     lease_seconds: float
     #: Send again what nobody knows of, or leave it to a person.
@@ -86,43 +86,62 @@ class Ledger:
     def facts(self, claimed: Claimed) -> Facts | GivenUp:
         """What the letter tells, with the contact opened; or why there can be no letter. Raises `CannotBeRead`."""
         row = claimed.row
-        if row["wrapped"] is None:
+        surety = self.reference.surety(row["surety_id"])
+        if given_up := domain.told_by(row["letter"]):
+            contact = Contact(mail_address=surety.undeliverable_mail_to)
+        elif row["wrapped"] is None:
             # Shredded while it was being sent, or put off.
             return GivenUp("shredded")
-        try:
-            data_key = open_data_key(self.private_key, row["application_id"], row["data_key_id"], row["wrapped"])
-            opened = data_key.open(row["contact_nonce"], row["contact_ciphertext"], about=row["application_id"])
-            contact = Contact.model_validate_json(opened)
-        except (sealing.CannotOpen, ValueError):
-            raise CannotBeRead from None
-        surety = self.reference.surety(row["surety_id"])
+        else:
+            contact = self._contact(row)
         return Facts(
-            letter=row["letter"],
+            letter=domain.kind_of(row["letter"]),
             surety=surety,
             branch=surety.branch(row["branch_id"]),
             contractor_name=row["contractor_name"],
             works_name=row["works_name"],
-            product=row["product"],
+            application_id=row["application_id"],
+            products=tuple(row["products"]),
             contract_number=row["contract_number"],
-            registered_at=row["registered_at"],
+            happened_at=row["happened_at"],
+            page=domain.page(
+                self.contractor_url,
+                surety_id=surety.id,
+                application_id=row["application_id"],
+                contract_number=row["contract_number"],
+            ),
             contact=contact,
             message_id=row["message_id"],
             correlation_id=row["correlation_id"],
+            given_up=given_up,
+            given_up_reason=row["given_up_reason"],
         )
 
+    def _contact(self, row: store.Row) -> Contact:
+        try:
+            data_key = open_data_key(self.private_key, row["application_id"], row["data_key_id"], row["wrapped"])
+            opened = data_key.open(row["contact_nonce"], row["contact_ciphertext"], about=row["application_id"])
+            return Contact.model_validate_json(opened)
+        except (sealing.CannotOpen, ValueError):
+            raise CannotBeRead from None
+
     async def note(self, claimed: Claimed, outcome: Outcome) -> None:
-        """Note what became of an attempt, with the event that tells it: one transaction, safe to repeat."""
+        """Note what became of an attempt, with event and letter that tell it: one transaction, safe to repeat."""
         now = self.clock.now()
         outcome = self._settled(claimed, outcome, now)
         async with transaction(self.pool()) as tx:
             # Step 8: note the outcome.
             attempts = await self._write(tx, claimed, outcome, now)
-            if attempts is not None and (event := _event(claimed.row, outcome, attempts, now)):
-                row = claimed.row
-                cause = Cause(row["correlation_id"], row["causation_id"], row["traceparent"])
-                await self.outbox.add(tx, [(event, cause)])
+            if attempts is not None:
+                await self._tell(tx, claimed.row, outcome, attempts, now)
         self.outbox.wake()
         self._account_for(claimed, outcome, now, noted=attempts is not None)
+
+    async def _tell(self, tx: Transaction, row: store.Row, outcome: Outcome, attempts: int, now: datetime) -> None:
+        if event := telling.event_of(row, outcome, attempts=attempts, message_id=row["message_id"], now=now):
+            await self.outbox.add(tx, [(event, Cause(row["correlation_id"], row["causation_id"], row["traceparent"]))])
+        if isinstance(outcome, GivenUp):
+            await telling.tell_surety(tx, [row], self.reference, now)
 
     def _settled(self, claimed: Claimed, outcome: Outcome, now: datetime) -> Outcome:
         """The outcome after back-off and settings had their say."""
@@ -157,7 +176,7 @@ class Ledger:
                 assert_never(outcome)
         return await store.note_outcome(
             tx,
-            claimed.certificate_id,
+            claimed.about_id,
             claimed.row["letter"],
             attempt=claimed.attempt,
             state=state,
@@ -170,6 +189,7 @@ class Ledger:
 
     def _account_for(self, claimed: Claimed, outcome: Outcome, now: datetime, *, noted: bool) -> None:
         told = {**told_of(claimed.row), "attempt": claimed.attempt}
+        kind = domain.kind_of(claimed.row["letter"])
         if not noted:
             # Somebody else had it after our lease and came to an end first.
             log.warning("letter.had_ended", outcome=type(outcome).__name__, **told)
@@ -179,14 +199,15 @@ class Ledger:
         match outcome:
             case Sent():
                 log.info("letter.sent", **told)
-                MAILS_SENT.labels(claimed.row["surety_id"], claimed.row["letter"]).inc()
-                MAIL_SECONDS.observe(max(0.0, (now - claimed.row["registered_at"]).total_seconds()))
+                MAILS_SENT.labels(claimed.row["surety_id"], kind).inc()
+                if kind == domain.COMPLETION:
+                    MAIL_SECONDS.observe(max(0.0, (now - claimed.row["happened_at"]).total_seconds()))
             case PutOff():
                 log.info("letter.put_off", by_server=outcome.by_server, smtp_code=outcome.smtp_code, **told)
                 MAILS_DEFERRED.labels("server" if outcome.by_server else "letter").inc()
             case GivenUp():
                 log.error("letter.given_up", reason=outcome.reason, smtp_code=outcome.smtp_code, **told)
-                MAILS_UNDELIVERABLE.labels(outcome.reason).inc()
+                MAILS_UNDELIVERABLE.labels(outcome.reason, kind).inc()
             case Unclear():
                 log.error("letter.unknown", **told)
                 MAILS_UNKNOWN.labels("parked").inc()
@@ -196,28 +217,10 @@ class Ledger:
 
 def told_of(row: store.Row) -> dict[str, str]:
     """What a log line says of a letter: no address, no name."""
+    certificate = {} if row["certificate_id"] is None else {"certificate_id": str(row["certificate_id"])}
     return {
-        "certificate_id": str(row["certificate_id"]),
+        "application_id": str(row["application_id"]),
+        **certificate,
         "letter": row["letter"],
         "correlation_id": row["correlation_id"],
     }
-
-
-def _event(row: store.Row, outcome: Outcome, attempts: int, now: datetime) -> Event | None:
-    about = {
-        "application_id": row["application_id"],
-        "certificate_id": row["certificate_id"],
-        "contract_number": row["contract_number"],
-        "letter": row["letter"],
-        "message_id": row["message_id"],
-        "attempts": attempts,
-    }
-    match outcome:
-        case Sent():
-            return MailSent(**about, sent_at=now)
-        case GivenUp():
-            return MailUndeliverable(**about, gave_up_at=now, reason=outcome.reason, smtp_code=outcome.smtp_code)
-        case PutOff() | Unclear():
-            return None
-        case _:
-            assert_never(outcome)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from chassis.settings import ServiceSettings
 from reference.reader import DEFAULT
@@ -11,12 +11,16 @@ from reference.reader import DEFAULT
 #: What a lease must have left when the conversation has ended: time to note the outcome.
 NOTING_SECONDS: Final = 5.0
 
+#: Letters put a path behind it.
+BaseUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$"), AfterValidator(lambda url: url.rstrip("/"))]
 Seconds = Annotated[float, Field(gt=0)]
 
 
 class NotifierSettings(ServiceSettings):
     #: Folder of purchasers and sureties.
     reference_dir: Path = DEFAULT
+    #: Where contractors log in; letters link to their pages.
+    contractor_url: BaseUrl = "https://portal.akashi.example"
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 1025
     smtp_security: Literal["none", "starttls", "tls"] = "none"

@@ -1,4 +1,6 @@
-"""Is there a half that nobody will ever complete? Counted and logged; a registration ends with the dead letters."""
+"""Is there a half that nobody will ever complete? Counted and logged; what would have made a letter ends with the dead
+letters. And is there one that nobody wished for? Forgotten.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,12 +15,12 @@ from chassis.lifecycle import Progress
 from chassis.postgres import UNAVAILABLE, transaction
 from services.notifier import store
 from services.notifier.ledger import Ledger, told_of
-from services.notifier.metrics import HALVES_ALONE, MAILS_UNKNOWN, REGISTRATIONS_PARKED
+from services.notifier.metrics import HALVES_ALONE, HALVES_PARKED, MAILS_UNKNOWN
 
 log = structlog.get_logger()
 
 GROUP: Final = "notifier"
-#: Parked in one transaction; the next sweep takes more.
+#: Parked or forgotten in one transaction; the next sweep takes more.
 BATCH: Final = 500
 
 
@@ -46,6 +48,7 @@ class Sweeper:
         """Look once."""
         await self._count_alone()
         await self._park_waiting()
+        await self._forget_not_wished()
         if not self.ledger.resend_unknown:
             await self._park_unclear()
 
@@ -71,9 +74,13 @@ class Sweeper:
             await dead_letters.park(tx, self.ledger.outbox, records, group=GROUP, now=now)
         if rows:
             self.ledger.outbox.wake()
-            REGISTRATIONS_PARKED.inc(len(rows))
         for row, (_, reason) in zip(rows, records, strict=True):
-            log.error("registration.parked", reason=reason, certificate_id=str(row["certificate_id"]))
+            HALVES_PARKED.labels(row["letter"]).inc()
+            log.error("half.parked", reason=reason, **told_of(row))
+
+    async def _forget_not_wished(self) -> None:
+        async with transaction(self.ledger.pool()) as tx:
+            await store.forget_not_wished(tx, BATCH)
 
     async def _park_unclear(self) -> None:
         async with transaction(self.ledger.pool()) as tx:

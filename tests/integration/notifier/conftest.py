@@ -29,11 +29,12 @@ from reference import reader
 from schemas import topics
 from schemas.applications import ApplicationSubmitted, Contractor, ProductApplied, Works
 from schemas.data_keys import DataKeyWrapped, WrappedKey
+from schemas.decisions import ApplicationDecided, Finding, ProductOutcome
 from schemas.envelope import Cause, message_of
 from schemas.event import Event
-from schemas.notifications import MailSent, MailUndeliverable
 from schemas.registrations import CertificateRegistered
 from schemas.sealed import Contact, SealedContact
+from schemas.views import CertificateViewed
 from services.notifier.app import make_reading
 from services.notifier.domain import BackOff
 from services.notifier.handlers import Noticing
@@ -230,15 +231,27 @@ class SettableClock:
 
 @dataclass(frozen=True)
 class Case:
-    """One application with its three halves as events."""
+    """One application as events: wish and key, and what there is to tell."""
 
     wish: ApplicationSubmitted
     key: DataKeyWrapped
     registered: CertificateRegistered
+    returned: ApplicationDecided
+    viewed: CertificateViewed
 
     @property
     def halves(self) -> tuple[Event, Event, Event]:
         return (self.wish, self.key, self.registered)
+
+    def told_by(self, letter: str) -> Event:
+        """The event that makes this letter."""
+        return {"completion": self.registered, "returned": self.returned, "viewed": self.viewed}[letter]
+
+    def halves_of(self, letter: str) -> tuple[Event, Event, Event]:
+        return (self.wish, self.key, self.told_by(letter))
+
+    def about_id(self, letter: str) -> UUID:
+        return self.wish.application_id if letter == "returned" else self.registered.certificate_id
 
 
 @dataclass
@@ -254,7 +267,12 @@ class World:
     def __post_init__(self) -> None:
         self.bell = Bell()
         self.outbox = RingingOutbox("notifier", self.bell)
-        self.reference = reader.load()
+        loaded = reader.load()
+        #: No surety is told of letters that were given up, until a test wants it.
+        self.sureties = {
+            surety.id: surety.model_copy(update={"undeliverable_mail_to": None}) for surety in loaded.sureties.values()
+        }
+        self.reference = replace(loaded, sureties=self.sureties)
         self.noticing = Noticing(self.reference, self.clock, self.outbox, self.private_key)
         self.ledger = Ledger(
             pool=lambda: self.pool,
@@ -262,6 +280,7 @@ class World:
             clock=self.clock,
             reference=self.reference,
             private_key=self.private_key,
+            contractor_url="https://portal.akashi.example",
             back_off=BackOff((5, 30, 120), give_up_after_seconds=3600),
             lease_seconds=LEASE_SECONDS,
             resend_unknown=True,
@@ -297,6 +316,11 @@ class World:
             park_after_seconds=86400,
         )
 
+    def tell_surety_at(self, surety_id: str, mail_address: str | None) -> None:
+        """As `undeliverable_mail_to` of its profile."""
+        surety = self.sureties[surety_id]
+        self.sureties[surety_id] = surety.model_copy(update={"undeliverable_mail_to": mail_address})
+
     async def take(self, *events: Event) -> None:
         """One poll with these events."""
         await self.consumer().take([self.record(event) for event in events])
@@ -313,20 +337,27 @@ class World:
         message = message_of(event, source="test", topic=topic, cause=Cause("corr-00000001"))
         return _record(topic, message.key, message.value, message.headers, next(self.offsets))
 
-    async def letter(self, case: Case) -> asyncpg.Record:
-        row = await self.pool.fetchrow("SELECT * FROM letter WHERE certificate_id = $1", case.registered.certificate_id)
+    async def letter(self, case: Case, letter: str = "completion") -> asyncpg.Record:
+        """A letter to the contractor, or `undeliverable.<letter>` to the surety."""
+        about_id = case.about_id(letter.rpartition(".")[2])
+        row = await self.pool.fetchrow("SELECT * FROM letter WHERE about_id = $1 AND letter = $2", about_id, letter)
         assert row is not None
         return row
 
-    async def state(self, case: Case) -> str:
-        state: str = (await self.letter(case))["state"]
+    async def state(self, case: Case, letter: str = "completion") -> str:
+        state: str = (await self.letter(case, letter))["state"]
         return state
 
-    async def told(self) -> list[MailSent | MailUndeliverable]:
+    async def ledger_holds(self) -> list[tuple[str, str]]:
+        """(letter, state) of every row."""
+        return [(r["letter"], r["state"]) for r in await self.pool.fetch("SELECT * FROM letter ORDER BY letter")]
+
+    async def told(self) -> list[Any]:
         """The events in the outbox."""
-        found: list[MailSent | MailUndeliverable] = []
+        found = []
         for row in await self.outgoing(topics.NOTIFICATIONS.name):
-            kind = MailSent if dict(unpack(row["headers"]))["ce_type"].endswith(b"MailSent.v1") else MailUndeliverable
+            kind = topics.NOTIFICATIONS.event_of(dict(unpack(row["headers"]))["ce_type"].decode())
+            assert kind is not None
             found.append(kind.model_validate_json(row["value"]))
         return found
 
@@ -357,7 +388,12 @@ def a_case(world: World) -> Callable[..., Case]:
     serials = itertools.count(1)
 
     def build(
-        *, surety_id: str = "toto", wanted: bool = True, mail_address: str | None = "tanto@kensetsu.example"
+        *,
+        surety_id: str = "toto",
+        wanted: bool = True,
+        returned_wanted: bool = False,
+        viewed_wanted: bool = False,
+        mail_address: str | None = "tanto@kensetsu.example",
     ) -> Case:
         application_id = uuid4()
         data_key = sealing.DataKey(uuid4(), uuid4().bytes + uuid4().bytes)
@@ -365,6 +401,8 @@ def a_case(world: World) -> Callable[..., Case]:
         nonce, ciphertext = data_key.seal(contact.model_dump_json().encode(), about=application_id)
         info = sealing.wrapping_info(application_id, "notifier")
         wrapped = sealing.seal_to(public_key, data_key.secret, info=info)
+        certificate_id = uuid5(UUID(int=7), str(application_id))
+        contract_number = f"10226-{next(serials):05d}M"
         return Case(
             wish=ApplicationSubmitted(
                 application_id=application_id,
@@ -395,6 +433,8 @@ def a_case(world: World) -> Callable[..., Case]:
                     ),
                 ),
                 completion_mail_wanted=wanted,
+                returned_mail_wanted=returned_wanted,
+                viewed_mail_wanted=viewed_wanted,
                 contact=SealedContact(
                     data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)
                 ),
@@ -406,8 +446,8 @@ def a_case(world: World) -> Callable[..., Case]:
                 wrapped_for=(WrappedKey(reader="notifier", wrapped=sealing.b64(wrapped)),),
             ),
             registered=CertificateRegistered(
-                certificate_id=uuid5(UUID(int=7), str(application_id)),
-                contract_number=f"10226-{next(serials):05d}M",
+                certificate_id=certificate_id,
+                contract_number=contract_number,
                 version=1,
                 change_number=0,
                 application_id=application_id,
@@ -416,6 +456,33 @@ def a_case(world: World) -> Callable[..., Case]:
                 purchaser_id="tochigi",
                 content_sha256="0" * 64,
                 registered_at=START,
+            ),
+            returned=ApplicationDecided(
+                application_id=application_id,
+                decided_at=START,
+                decided_by="desk",
+                rules_version="2026.1",
+                reference_version="2026.1",
+                outcomes=(
+                    ProductOutcome(product="advance_payment", form="electronic", outcome="accepted"),
+                    ProductOutcome(
+                        product="performance",
+                        form="electronic",
+                        outcome="returned",
+                        reasons=(Finding(rule="R-1", message_ja="理由は秘密です", message_en="secret reason"),),
+                    ),
+                ),
+                message="見本 太郎様の携帯電話にお電話しました",
+            ),
+            viewed=CertificateViewed(
+                view_id=uuid4(),
+                certificate_id=certificate_id,
+                contract_number=contract_number,
+                version=1,
+                application_id=application_id,
+                purchaser_id="tochigi",
+                viewed_by=uuid4(),
+                viewed_at=START,
             ),
         )
 

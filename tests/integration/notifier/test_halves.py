@@ -81,9 +81,13 @@ async def test_a_batch_costs_as_many_statements_as_one_event(world: Any, a_case:
             connection.remove_query_logger(listener)
         return len(asked)
 
-    await statements(*a_case().halves)  # asyncpg asks for types once
-    one = await statements(*a_case().halves)
-    many = await statements(*(half for _ in range(100) for half in a_case().halves))
+    def events() -> tuple[Any, ...]:
+        case = a_case(returned_wanted=True, viewed_wanted=True)
+        return (*case.halves, case.returned, case.viewed)
+
+    await statements(*events())  # asyncpg asks for types once
+    one = await statements(*events())
+    many = await statements(*(event for _ in range(100) for event in events()))
 
     assert many == one
 

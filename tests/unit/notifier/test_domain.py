@@ -14,9 +14,13 @@ from services.notifier.domain import (
     Unclear,
     UnknownRule,
     is_wanted,
+    kind_of,
+    list_id,
     message_id,
     outcome_of_reply,
     outcome_of_silence,
+    told_by,
+    undeliverable,
 )
 from services.notifier.settings import NotifierSettings
 
@@ -40,6 +44,20 @@ def test_the_same_letter_always_has_the_same_message_id() -> None:
     identity = message_id(UUID(int=1), "completion", mail_from="netdesk@toto-hosho.example")
 
     assert identity == "<00000000-0000-0000-0000-000000000001.completion@toto-hosho.example>"
+
+
+@pytest.mark.parametrize("letter", ["completion", "returned", "viewed"])
+def test_a_letter_to_the_surety_is_named_after_the_letter_it_tells_of(letter: str) -> None:
+    named = undeliverable(letter)
+
+    assert (kind_of(letter), told_by(letter)) == (letter, None)
+    assert (kind_of(named), told_by(named)) == ("undeliverable", letter)
+    identity = message_id(UUID(int=1), named, mail_from="netdesk@toto-hosho.example")
+    assert identity == f"<00000000-0000-0000-0000-000000000001.undeliverable.{letter}@toto-hosho.example>"
+    assert (
+        list_id(named, surety_id="toto", mail_from="netdesk@toto-hosho.example")
+        == "<undeliverable.toto.toto-hosho.example>"
+    )
 
 
 @pytest.mark.parametrize("stage", [Stage.RECIPIENT, Stage.LETTER])
