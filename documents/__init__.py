@@ -1,0 +1,1 @@
+"""What several services must draw alike: certificate, key notice, fee statement, receipt; signed PDFs and HTML."""
