@@ -79,7 +79,15 @@ async def connect_pool(settings: ServiceSettings, service: str) -> "Pool":
 
 
 @contextlib.asynccontextmanager
-async def transaction(pool: "Pool", *, timeout_seconds: float = 10.0) -> AsyncIterator["Transaction"]:
-    """A transaction that is committed when the block ends, and rolled back when it raises."""
-    async with pool.acquire(timeout=timeout_seconds) as connection, connection.transaction():
+async def transaction(
+    pool: "Pool", *, timeout_seconds: float = 10.0, of_one_moment: bool = False
+) -> AsyncIterator["Transaction"]:
+    """A transaction that is committed when the block ends, and rolled back when it raises.
+
+    `of_one_moment`: all its statements read the same state (REPEATABLE READ), whatever others commit meanwhile.
+    """
+    async with (
+        pool.acquire(timeout=timeout_seconds) as connection,
+        connection.transaction(isolation="repeatable_read" if of_one_moment else None),
+    ):
         yield connection

@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 import uvicorn
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -25,8 +25,9 @@ from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_po
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.telemetry import configure_logs
-from chassis.web import problems
+from chassis.web import account, codes, problems, signing_in
 from chassis.web.correlation import Correlation
+from chassis.web.pages import Elsewhere, Site, go
 
 log = structlog.get_logger()
 
@@ -49,10 +50,14 @@ class Runtime:
         return self.pool
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """The one transaction of a request. Problem 503 when the database is away; wakes the relay after commit."""
+    async def transaction(self, *, of_one_moment: bool = False) -> AsyncIterator[Transaction]:
+        """The one transaction of a request. Problem 503 when the database is away; wakes the relay after commit.
+
+        A request that only shows asks for `of_one_moment`: else a decision that is committed between two of its
+        statements would show with half of what belongs to it.
+        """
         try:
-            async with transaction(self.require_pool(), timeout_seconds=5) as tx:
+            async with transaction(self.require_pool(), timeout_seconds=5, of_one_moment=of_one_moment) as tx:
                 yield tx
         except UNAVAILABLE as error:
             log.warning("request.unavailable", error=type(error).__name__)
@@ -81,6 +86,8 @@ class Service:
     routers: Sequence[APIRouter]
     readings: Sequence[Reading] = ()
     tasks: Sequence[Task] = ()
+    #: Its pages for people, whose own routes are among the routers.
+    site: Site | None = None
     #: Definitions that OpenAPI needs beside those of the routes' models.
     schemas: Mapping[str, Any] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
@@ -110,7 +117,8 @@ def make_app(service: Service) -> FastAPI:
         # A trailing slash is another address, not a redirect that loses the body.
         redirect_slashes=False,
     )
-    problems.install(app)
+    site = service.site if service.runtime.settings.role != "worker" else None
+    problems.install(app, site.answer if site is not None else None)
     app.add_middleware(Correlation)
     app.include_router(_health(running))
     if service.runtime.settings.role != "worker":
@@ -118,7 +126,19 @@ def make_app(service: Service) -> FastAPI:
             app.include_router(router)
         if service.schemas:
             app.openapi()["components"]["schemas"].update(service.schemas)
+        if site is not None:
+            app.include_router(signing_in.make_router(site))
+            app.include_router(account.make_router(site))
+            if site.portal.offers_codes:
+                app.include_router(codes.make_router(site))
+            app.mount("/static", site.files)
+            app.add_exception_handler(Elsewhere, _send_on)
     return app
+
+
+async def _send_on(request: Request, elsewhere: Exception) -> Response:
+    assert isinstance(elsewhere, Elsewhere)
+    return go(request, elsewhere.path)
 
 
 def serve(service: Service) -> None:

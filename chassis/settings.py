@@ -45,6 +45,8 @@ class ServiceSettings(BaseSettings):
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     log_level: str = "INFO"
+    #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
+    cookies_secure: bool = True
     #: Records per poll, and so per transaction.
     batch_records: int = 500
     #: How long a stop waits for work in hand.

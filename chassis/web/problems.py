@@ -1,11 +1,11 @@
 """How a program learns what is wrong: problem documents (RFC 9457). Input is never repeated in one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
@@ -125,27 +125,34 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     return Problem(422, "invalid", "The request cannot be accepted as it is.", errors=errors)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem document."""
+#: Answers a problem with a page, when the request is for one.
+Page = Callable[[Request, Problem], Response | None]
+
+
+def install(app: FastAPI, page: Page | None = None) -> None:
+    """Make every error of `app` a problem document, or a page where a person asked for one."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        return (page(request, problem) if page is not None else None) or problem.response()
 
     @app.exception_handler(Problem)
-    async def answer_problem(_: Request, problem: Problem) -> JSONResponse:
-        return problem.response()
+    async def answer_problem(request: Request, problem: Problem) -> Response:
+        return answer(request, problem)
 
     @app.exception_handler(RequestValidationError)
-    async def answer_invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            return not_json().response()
-        return invalid(field_errors(error, skip=1)).response()
+            return answer(request, not_json())
+        return answer(request, invalid(field_errors(error, skip=1)))
 
     @app.exception_handler(HTTPException)
-    async def answer_http(_: Request, error: HTTPException) -> JSONResponse:
-        return Problem(error.status_code, "http", str(error.detail), headers=error.headers or {}).response()
+    async def answer_http(request: Request, error: HTTPException) -> Response:
+        return answer(request, Problem(error.status_code, "http", str(error.detail), headers=error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def answer_broken(_: Request, error: Exception) -> JSONResponse:
+    async def answer_broken(request: Request, error: Exception) -> Response:
         log.error("request.broken", error=type(error).__name__, exc_info=error)
-        return Problem(500, "internal", "Something is wrong on our side.").response()
+        return answer(request, Problem(500, "internal", "Something is wrong on our side."))
 
 
 def not_json() -> Problem:

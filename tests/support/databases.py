@@ -15,9 +15,9 @@ from tests.support.stack import Server
 
 #: Which tables of the chassis each service has, as its `app.py` says.
 SHARED_TABLES: Final[dict[str, Sequence[str]]] = {
-    "intake": ("chassis_0001_outbox", "chassis_0002_accounts"),
-    "issuer": ("chassis_0001_outbox", "chassis_0002_accounts"),
-    "registry": ("chassis_0001_outbox", "chassis_0002_accounts"),
+    "intake": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+    "issuer": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+    "registry": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
     "notifier": ("chassis_0001_outbox",),
 }
 

@@ -20,6 +20,7 @@ from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -33,6 +34,7 @@ from deploy.local import status
 from deploy.local.state import open_state
 from deploy.secrets import make_secrets
 from schemas.applications import Contractor
+from tests.support.browser import PASSWORD
 from tests.support.stack import in_containers, open_folder, running_broker, running_server
 from tests.support.waiting import eventually
 
@@ -108,9 +110,14 @@ class RunningStack:
     async def purchaser(self, purchaser: str) -> "Client":
         return await self._client("registry", await accounts.add_purchaser(self.console, purchaser, "契約 見本"))
 
+    async def sign_in_of(self, client: "Client", login: str) -> str:
+        """Let a person sign in on pages, too, with the password of all tests; returns the log-in."""
+        await accounts.set_sign_in(self.console, client.account_id, login=login, password=PASSWORD)
+        return login
+
     async def _client(self, service: str, account: accounts.Account) -> "Client":
         token, _ = await accounts.issue_token(self.console, account.id, label="test", days=1)
-        return Client(self, service, token)
+        return Client(self, service, token, account.id)
 
     async def mails(self) -> list[Document]:
         """Every message that the mail box holds, newest first."""
@@ -142,6 +149,7 @@ class Client:
     stack: RunningStack
     service: str
     token: str = field(repr=False)
+    account_id: UUID
 
     async def call(self, method: str, path: str, body: Document | None = None, **headers: str) -> httpx.Response:
         """The first answer that is neither a failure of the connection nor a 5xx or "in progress"."""

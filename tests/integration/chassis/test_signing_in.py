@@ -1,0 +1,335 @@
+"""Who gets in, who does not, and what a stranger can learn from trying."""
+
+import re
+from datetime import timedelta
+
+import pyotp
+import pytest
+
+from chassis.web import sessions
+from chassis.web.passwords import STEP_SECONDS
+from tests.support.browser import PASSWORD
+from tests.support.pages import Reader, let_in, reader, signed_in
+from tests.support.services import Site
+
+HOME = "/contractor/toto/"
+WRONG = "お客様IDまたはパスワードが正しくありません。"
+
+
+async def _contractor(intake: Site, login: str = "takasaki") -> Reader:
+    return await signed_in(intake, await intake.contractor(), login)
+
+
+async def test_who_is_not_signed_in_is_sent_to_the_log_in_and_comes_back(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    stranger = reader(intake)
+
+    await stranger.get(HOME)
+    assert stranger.path == "/contractor/sign-in"
+    assert f'name="next" value="{HOME}"' in stranger.text
+    await stranger.post("/contractor/sign-in", {"login": "takasaki", "password": PASSWORD, "next": HOME})
+
+    assert (stranger.path, stranger.status) == (HOME, 200)
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example/", "/contractor/\\evil.example", "/contractor//evil", "/x"]
+)
+async def test_nobody_is_sent_to_another_site_after_signing_in(intake: Site, elsewhere: str) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    stranger = reader(intake)
+
+    await stranger.sign_in("takasaki", next=elsewhere)
+
+    assert stranger.path == "/contractor/"
+
+
+async def test_an_unknown_log_in_and_a_wrong_password_read_the_same(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    stranger = reader(intake)
+
+    answers = [await stranger.sign_in(login, "wrong-password") for login in ("takasaki", "not-there")]
+
+    assert [answer.status for answer in answers] == [422, 422]
+    assert WRONG in stranger.text
+    assert "wrong-password" not in stranger.text
+
+
+async def test_too_many_failures_are_told_and_shut_nobody_else_out(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    await let_in(intake, await intake.person("takasaki"), "another")
+    stranger = reader(intake)
+    for _ in range(sessions.PER_LOGIN):
+        await stranger.sign_in("takasaki", "wrong-password")
+
+    await stranger.sign_in("takasaki")
+
+    assert stranger.status == 429
+    assert int(stranger.headers["retry-after"]) > 0
+    assert "しばらくログインできません" in stranger.text
+    assert (await reader(intake).sign_in("another")).status == 200
+
+
+async def test_a_right_password_is_not_counted_as_a_failure(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+
+    for _ in range(sessions.PER_LOGIN + 2):
+        assert (await reader(intake).sign_in("takasaki")).status == 200
+
+
+async def test_a_cookie_from_before_signing_in_opens_nothing_afterwards(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    planted = reader(intake)
+    await planted.get("/contractor/sign-in")
+    (name, before), *_ = planted.http.cookies.items()
+
+    await planted.sign_in("takasaki")
+
+    assert planted.http.cookies[name] != before
+    thief = reader(intake)
+    thief.http.cookies.set(name, before)
+    assert (await thief.get(HOME)).path == "/contractor/sign-in"
+
+
+async def test_a_cookie_is_for_https_and_for_no_script(intake: Site) -> None:
+    stranger = reader(intake)
+
+    await stranger.get("/contractor/sign-in")
+
+    cookie = stranger.headers["set-cookie"]
+    assert cookie.startswith("__Host-akashi_contractor=")
+    assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+async def test_a_form_from_another_site_is_refused(intake: Site, headers: dict[str, str]) -> None:
+    contractor = await _contractor(intake)
+    await contractor.get("/contractor/account")
+
+    await contractor.post("/contractor/account/sign-out-others", **headers)
+
+    assert contractor.status == 403
+
+
+@pytest.mark.parametrize("csrf", ["", "0" * 64])
+async def test_a_form_without_its_token_is_refused(intake: Site, csrf: str) -> None:
+    contractor = await _contractor(intake)
+
+    await contractor.post("/contractor/account/sign-out-others", {"csrf": csrf})
+
+    assert contractor.status == 403
+    assert "画面の有効期限が切れています" in contractor.text
+
+
+async def test_a_token_of_one_browser_is_none_in_another(intake: Site) -> None:
+    one = await _contractor(intake)
+    other = await signed_in(intake, await intake.person("takasaki"), "another")
+    await one.get("/contractor/account")
+    await other.get("/contractor/account")
+
+    found = re.search(r'name="csrf" value="([0-9a-f]{64})"', one.text)
+    assert found is not None
+    await other.post("/contractor/sign-out", {"csrf": found.group(1)})
+
+    assert other.status == 403
+
+
+async def test_a_session_ends_when_it_is_left_alone_and_after_a_day(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    await intake.pool.execute(
+        "UPDATE session SET seen_at = seen_at - $1::interval", sessions.IDLE + timedelta(seconds=1)
+    )
+    assert (await contractor.get(HOME)).path == "/contractor/sign-in"
+
+    await contractor.sign_in("takasaki")
+    await intake.pool.execute("UPDATE session SET began_at = began_at - $1::interval", sessions.LONGEST)
+    assert (await contractor.get(HOME)).path == "/contractor/sign-in"
+
+
+async def test_signing_out_ends_the_session_itself(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    cookies = dict(contractor.http.cookies)
+    await contractor.get(HOME)
+
+    await contractor.post("/contractor/sign-out")
+
+    thief = reader(intake)
+    thief.http.cookies.update(cookies)
+    assert (await thief.get(HOME)).path == "/contractor/sign-in"
+
+
+async def test_a_disabled_account_is_out_at_once(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    await intake.pool.execute("UPDATE account SET disabled_at = now()")
+
+    assert (await contractor.get(HOME)).path == "/contractor/sign-in"
+    assert WRONG in (await contractor.sign_in("takasaki")).text
+
+
+async def test_a_first_password_must_be_changed_before_anything_else(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki", must_change=True)
+    contractor = await reader(intake).sign_in("takasaki")
+    assert contractor.path == "/contractor/account/password"
+
+    await contractor.post(
+        "/contractor/account/password", {"old": PASSWORD, "new": "atarashii-mihon-1", "again": "atarashii-mihon-1"}
+    )
+
+    assert (await contractor.get(HOME)).path == HOME
+
+
+async def test_a_changed_password_signs_every_other_browser_out(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    other = await reader(intake).sign_in("takasaki")
+    new = "atarashii-mihon-1"
+    await contractor.get("/contractor/account/password")
+
+    await contractor.post("/contractor/account/password", {"old": PASSWORD, "new": new, "again": new})
+
+    assert "パスワードを変更しました" in contractor.text
+    assert (await other.get(HOME)).path == "/contractor/sign-in"
+    assert WRONG in (await other.sign_in("takasaki")).text
+    assert (await other.sign_in("takasaki", new)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again", "said"),
+    [
+        ("wrong-password", "atarashii-mihon-1", "atarashii-mihon-1", "現在のパスワードが正しくありません。"),
+        (PASSWORD, "short", "short", "12文字以上128文字以内"),
+        (PASSWORD, "takasaki-takasaki", "takasaki-takasaki", "推測されやすい"),
+        (PASSWORD, "atarashii-mihon-1", "atarashii-mihon-2", "一致しません"),
+        (PASSWORD, PASSWORD, PASSWORD, "現在と同じ"),
+    ],
+)
+async def test_a_password_is_not_changed_without_a_reason_told(
+    intake: Site, old: str, new: str, again: str, said: str
+) -> None:
+    contractor = await _contractor(intake)
+    await contractor.get("/contractor/account/password")
+
+    await contractor.post("/contractor/account/password", {"old": old, "new": new, "again": again})
+
+    assert contractor.status == 422
+    assert said in contractor.text
+    assert (await reader(intake).sign_in("takasaki")).status == 200
+
+
+async def test_one_browser_can_be_signed_out_from_another(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    other = await reader(intake).sign_in("takasaki")
+    await contractor.get("/contractor/account")
+    (short,) = re.findall(r'name="browser" value="([0-9a-f]{16})"', contractor.text)
+
+    await contractor.post("/contractor/account/sign-out-one", {"browser": short})
+
+    assert (await other.get(HOME)).path == "/contractor/sign-in"
+    assert (await contractor.get(HOME)).path == HOME
+
+
+async def _with_code(registry: Site) -> tuple[Reader, pyotp.TOTP]:
+    """A purchaser who has set codes up, and the app that shows them."""
+    purchaser = await signed_in(registry, await registry.person("tochigi"), "tochigi-mihon")
+    await purchaser.get("/purchaser/account/code")
+    found = re.search(r"<code>([A-Z2-7]+)</code>", purchaser.text)
+    assert found is not None
+    app = pyotp.TOTP(found.group(1))
+    assert (await purchaser.get("/purchaser/account/code.svg")).headers["content-type"] == "image/svg+xml"
+    await purchaser.get("/purchaser/account/code")
+    await purchaser.post("/purchaser/account/code", {"code": app.at(_now(registry))})
+    assert "確認コードを設定しました" in purchaser.text
+    return purchaser, app
+
+
+def _now(site: Site) -> int:
+    return int(site.service.runtime.clock.now().timestamp())
+
+
+async def test_with_codes_a_password_alone_opens_nothing(registry: Site) -> None:
+    await _with_code(registry)
+
+    half = await reader(registry).sign_in("tochigi-mihon")
+
+    assert half.path == "/purchaser/sign-in/code"
+    assert (await half.get("/purchaser/")).path == "/purchaser/sign-in/code"
+
+
+async def test_a_code_lets_in_once(registry: Site) -> None:
+    _, app = await _with_code(registry)
+    code = app.at(_now(registry) + STEP_SECONDS)
+
+    first = await reader(registry).sign_in("tochigi-mihon")
+    await first.post("/purchaser/sign-in/code", {"code": code, "next": ""})
+    second = await reader(registry).sign_in("tochigi-mihon")
+    await second.post("/purchaser/sign-in/code", {"code": code, "next": ""})
+
+    assert first.path == "/purchaser/"
+    assert second.status == 422
+
+
+async def test_codes_cannot_be_tried_through(registry: Site) -> None:
+    await _with_code(registry)
+    half = await reader(registry).sign_in("tochigi-mihon")
+
+    statuses = [
+        (await half.post("/purchaser/sign-in/code", {"code": f"{n:06d}", "next": ""})).status
+        for n in range(sessions.PER_LOGIN + 1)
+    ]
+
+    assert statuses == [422] * sessions.PER_LOGIN + [429]
+
+
+async def test_the_secret_of_codes_is_sealed_in_the_database(registry: Site) -> None:
+    _, app = await _with_code(registry)
+
+    row = await registry.pool.fetchrow("SELECT * FROM sign_in")
+
+    assert app.secret.encode() not in row["totp_ciphertext"]
+
+
+async def test_a_problem_is_a_page_for_people_and_a_document_for_programs(intake: Site) -> None:
+    contractor = await _contractor(intake)
+
+    page = await contractor.get("/contractor/not-there/")
+    document = await intake.http.get("/api/not-there")
+
+    assert (page.status, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "ページが見つかりません" in page.text
+    assert document.headers["content-type"] == "application/problem+json"
+
+
+async def test_every_page_forbids_what_it_does_not_need(intake: Site) -> None:
+    stranger = await reader(intake).get("/contractor/sign-in")
+
+    policy = stranger.headers["content-security-policy"]
+
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert stranger.headers["cache-control"] == "no-store"
+    assert stranger.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_page_can_be_read_in_english(intake: Site) -> None:
+    contractor = await _contractor(intake)
+
+    await contractor.get("/contractor/language/en?next=/contractor/account")
+
+    assert contractor.path == "/contractor/account"
+    assert '<html lang="en">' in contractor.text
+    assert "Browsers signed in" in contractor.text
+
+
+async def test_files_are_kept_for_good_under_an_address_that_tells_their_contents(intake: Site) -> None:
+    stranger = await reader(intake).get("/contractor/sign-in")
+    (address,) = re.findall(r'href="(/static/akashi\.css\?v=[0-9a-f]{12})"', stranger.text)
+
+    assert "immutable" in (await stranger.get(address)).headers["cache-control"]
+    assert (await stranger.get("/static/../pages.py")).status == 404
