@@ -13,7 +13,7 @@ from uuid import UUID
 import uuid_utils.compat
 from pydantic import ValidationError
 
-from chassis.web import tokens
+from chassis.web import passwords, sessions, tokens
 from console import store
 from console.environment import Stack
 from console.output import is_visible
@@ -31,6 +31,7 @@ SCOPES: Final[Mapping[str, Sequence[str]]] = {
     "purchaser": ("lookup",),
 }
 
+LOGIN: Final = re.compile(r"[A-Za-z0-9._@-]{4,64}")
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST_ID: Final = 64
 _LONGEST_PERSON: Final = 200
@@ -174,6 +175,29 @@ async def find_account(stack: Stack, account_id: UUID, service: str | None = Non
             )
     where = f"in {service}" if service else "in any service"
     raise Problem(f"There is no account {account_id} {where}: look it up with `akashi accounts list`.")
+
+
+async def set_sign_in(stack: Stack, account_id: UUID, *, login: str, password: str | None = None) -> str:
+    """Let an account sign in on pages by this name; return its password.
+
+    One that is drawn here has to be changed at the first sign-in. Every browser of the account is signed out.
+    """
+    account = await find_account(stack, account_id)
+    if account.role not in SCOPES:
+        raise Problem(f"Accounts of role {account.role} have no pages: choose another account.")
+    if not LOGIN.fullmatch(login):
+        raise Problem(f"{login!r} can't be a log-in: 4 to 64 of a-z, A-Z, 0-9, dot, hyphen, underscore, @.")
+    chosen = password or passwords.draw()
+    now = datetime.now(UTC)
+    stored = await passwords.hashed(chosen)
+    async with store.connect(stack, account.service) as connection, connection.transaction():
+        if await sessions.is_taken(connection, account_id, login):
+            raise Problem(f"The log-in {login} is taken: choose another.")
+        await sessions.set_password(
+            connection, account_id, login=login, password_hash=stored, must_change=password is None, now=now
+        )
+        await sessions.end_all(connection, account_id)
+    return chosen
 
 
 async def issue_token(

@@ -5,9 +5,12 @@
     {intake,issuer,notifier}/private_key                          X25519, raw, base64: what is sealed to each of them
     intake/public_keys/{intake,issuer,notifier}, issuer/public_keys/intake
     issuer/pepper, registry/pepper                                the same 32 bytes: the digest of an authentication key
-    intake/at_rest_key                                            authentication keys at rest
+    {intake,issuer,registry}/at_rest_key                          what each keeps to itself: keys, drafts, codes
+    signing/authority.pem                                         key and certificate of a local authority for PDFs
+    signing/{intake,registry}.pem                                 key and certificate of each that signs PDFs
+    {intake,registry}/document_key.pem, document_chain.pem        the same, as the services read it
 
-Each service is given its own folder and no other.
+Each service is given its own folder and no other. Nobody is given `signing`.
 """
 
 import base64
@@ -16,11 +19,17 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from documents.authority import KeyAndCertificate, make_authority, make_signing_certificate
+
+#: Of authority and signers. A replacement is due before: remove the old files, and start again.
+SIGNING_LASTS: Final = timedelta(days=3650)
 SERVICES = ("intake", "issuer", "registry", "notifier")
 
 
@@ -42,7 +51,15 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
 
     pepper = keep("issuer/pepper", _random_key)
     keep("registry/pepper", lambda: pepper)
-    keep("intake/at_rest_key", _random_key)
+    for service in ("intake", "issuer", "registry"):
+        keep(f"{service}/at_rest_key", _random_key)
+
+    # Key and certificate in one file each: several who make them at once must not mix theirs.
+    authority = _pair(keep("signing/authority.pem", _authority))
+    for service in ("intake", "registry"):
+        signer = _pair(keep(f"signing/{service}.pem", partial(_signer, authority, service)))
+        keep(f"{service}/document_key.pem", signer.key_pem.decode)
+        keep(f"{service}/document_chain.pem", (signer.certificate_pem + authority.certificate_pem).decode)
 
 
 class _Keeper:
@@ -99,6 +116,34 @@ def _private_key() -> str:
 def _public_half(private_key: str) -> str:
     key = X25519PrivateKey.from_private_bytes(base64.b64decode(private_key))
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+
+def _authority() -> str:
+    now = datetime.now(UTC)
+    made = make_authority(
+        common_name="Akashi Local Document CA",
+        organization="Akashi",
+        valid_from=now - timedelta(days=1),
+        valid_until=now + SIGNING_LASTS,
+    )
+    return (made.key_pem + made.certificate_pem).decode()
+
+
+def _signer(authority: KeyAndCertificate, service: str) -> str:
+    now = datetime.now(UTC)
+    made = make_signing_certificate(
+        authority,
+        common_name=f"Akashi {service} document signing",
+        organization="Akashi",
+        valid_from=now - timedelta(days=1),
+        valid_until=now + SIGNING_LASTS,
+    )
+    return (made.key_pem + made.certificate_pem).decode()
+
+
+def _pair(pem: str) -> KeyAndCertificate:
+    key, begin, certificate = pem.partition("-----BEGIN CERTIFICATE-----")
+    return KeyAndCertificate(key.encode(), (begin + certificate).encode())
 
 
 if __name__ == "__main__":

@@ -63,6 +63,20 @@ def add_purchaser(
     _tell(run(accounts.add_purchaser(find_stack(kafka=False), known, who)).id)
 
 
+@app.command("set-password")
+def set_password(
+    account: Annotated[UUID, typer.Argument(help="The account's id.", metavar="ACCOUNT")],
+    login: Annotated[str, typer.Option(help="The name to sign in with (お客様ID, 利用者ID).", show_default=False)],
+) -> None:
+    """Let a person sign in on pages. Prints a password that has to be changed at the first sign-in.
+
+    Also for who forgot theirs: the old one stops working, and every browser of the account is signed out.
+    """
+    from console import accounts
+
+    print(run(accounts.set_sign_in(find_stack(kafka=False), account, login=login)))
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all accounts of the three services."""
@@ -88,4 +102,5 @@ def disable(account: Annotated[UUID, typer.Argument(help="The account's id.", me
 def _tell(account: UUID) -> None:
     """The id alone on standard output, for programs; what comes next on standard error, for people."""
     print(account)
-    print(f"Next, a token: akashi tokens issue --account {account}", file=sys.stderr)
+    print(f"Next, for pages: akashi accounts set-password {account} --login NAME", file=sys.stderr)
+    print(f"For programs, a token: akashi tokens issue --account {account}", file=sys.stderr)

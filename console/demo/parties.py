@@ -1,15 +1,11 @@
 """The parties of the demo. Each knows its own address and token, and sees what its role sees."""
 
-import asyncio
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 Document = dict[str, Any]
-#: How long a 503 or a broken connection is taken for a moment. Every write may be repeated.
-AWAY_SECONDS = 20.0
 
 
 class Unexpected(Exception):
@@ -26,21 +22,11 @@ class Party:
     async def call(
         self, method: str, path: str, body: Document | None = None, *, expect: int = 200, **headers: str
     ) -> Document:
-        """The answer, which must bear the expected status. A service that is away for a moment is asked again."""
-        give_up_at = time.monotonic() + AWAY_SECONDS
+        """The answer, which must bear the expected status."""
         async with httpx.AsyncClient(base_url=self.base_url, timeout=10) as client:
-            while True:
-                try:
-                    answer = await client.request(
-                        method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
-                    )
-                except httpx.TransportError:
-                    if time.monotonic() > give_up_at:
-                        raise
-                else:
-                    if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
-                        break
-                await asyncio.sleep(1)
+            answer = await client.request(
+                method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
+            )
         if answer.status_code != expect:
             raise Unexpected(f"{method} {path} answered {answer.status_code}, not {expect}: {answer.text[:500]}")
         document: Document = answer.json()

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import httpx
 from rich.console import Console
+from rich.table import Table
 
+from chassis.web import passwords
 from console import accounts
 from console.demo.cases import CASES, Case
 from console.demo.parties import Contractor, Desk, MailBox, Purchaser, Unexpected
@@ -41,11 +43,11 @@ def run(*, once: bool, without: Iterable[str] = ()) -> int:
     console = Console()
     given = {part: os.environ[name] for part, name in VARIABLES.items() if name in os.environ}
     if len(given) == len(PARTS):
-        return asyncio.run(_play_all(console, Stage(find_stack(kafka=False), given)))
+        return asyncio.run(_play_all(console, Stage(find_stack(kafka=False), given), with_pages=not once))
     was_up = is_running(state_folder())
     status = bring_up(without=without)
     try:
-        code = asyncio.run(_play_all(console, Stage(find_stack(kafka=False), _urls(status))))
+        code = asyncio.run(_play_all(console, Stage(find_stack(kafka=False), _urls(status)), with_pages=not once))
         if not once:
             _stay(console, status)
     finally:
@@ -54,11 +56,12 @@ def run(*, once: bool, without: Iterable[str] = ()) -> int:
     return code
 
 
-async def _play_all(console: Console, stage: Stage) -> int:
+async def _play_all(console: Console, stage: Stage, *, with_pages: bool) -> int:
     run_id = secrets.token_hex(4)
     deadline = time.monotonic() + SECONDS
     mailbox = MailBox(stage.urls.get("mailbox", ""))
-    casts = [await _cast(case, number, run_id, stage, mailbox) for number, case in enumerate(CASES, 1)]
+    people = [await _people(case, number, run_id, stage) for number, case in enumerate(CASES, 1)]
+    casts = [await _cast(these, stage, mailbox) for these in people]
     playing = [play(case, cast, deadline=deadline) for case, cast in zip(CASES, casts, strict=True)]
     outcomes = await asyncio.gather(*playing, return_exceptions=True)
     failures = 0
@@ -73,6 +76,8 @@ async def _play_all(console: Console, stage: Stage) -> int:
             failures += 1
         else:
             raise outcome
+    if with_pages:
+        await _open_pages(console, stage, people, run_id)
     played = len(CASES)
     if failures:
         console.print(f"[red]{failures} of {played} applications did not come to what they must.[/red]")
@@ -81,25 +86,47 @@ async def _play_all(console: Console, stage: Stage) -> int:
     return 0
 
 
-async def _cast(case: Case, number: int, run_id: str, stage: Stage, mailbox: MailBox) -> Cast:
+async def _people(case: Case, number: int, run_id: str, stage: Stage) -> tuple[accounts.Account, ...]:
     """New people for every case and run, so that no run meets the limits or the works of another."""
     company = case.company
     identity = f"demo-{run_id}-{number}"
     registered = Company(id=identity, name=company.name, address=company.address, representative=company.representative)
     stack = stage.stack
-    contractor = await accounts.add_contractor(stack, identity, registered, company.person)
-    staff = await accounts.add_staff(stack, case.surety_id, "審査 見本")
-    purchaser = await accounts.add_purchaser(stack, case.purchaser_id, "契約 見本")
-    tokens = [
-        (await accounts.issue_token(stack, account.id, label="demo", days=1))[0]
-        for account in (contractor, staff, purchaser)
-    ]
+    return (
+        await accounts.add_contractor(stack, identity, registered, company.person),
+        await accounts.add_staff(stack, case.surety_id, "審査 見本"),
+        await accounts.add_purchaser(stack, case.purchaser_id, "契約 見本"),
+    )
+
+
+async def _cast(people: Iterable[accounts.Account], stage: Stage, mailbox: MailBox) -> Cast:
+    tokens = [(await accounts.issue_token(stage.stack, person.id, label="demo", days=1))[0] for person in people]
     return Cast(
         contractor=Contractor(stage.urls.get("intake", ""), tokens[0]),
         desk=Desk(stage.urls.get("issuer", ""), tokens[1]),
         purchaser=Purchaser(stage.urls.get("registry", ""), tokens[2]),
         mailbox=mailbox,
     )
+
+
+async def _open_pages(
+    console: Console, stage: Stage, people: Iterable[tuple[accounts.Account, ...]], run_id: str
+) -> None:
+    """Let the people of the first two cases (one of each family) sign in on pages, and tell how."""
+    password = passwords.draw()
+    table = Table(title=f"Pages, for people. Password of all: {password}", title_justify="left", box=None)
+    for heading in ("page", "log-in", "who"):
+        table.add_column(heading, justify="left", no_wrap=True)
+    for case, (contractor, staff, purchaser) in zip(CASES[:2], people, strict=False):
+        for account, part, path in (
+            (contractor, "intake", f"/contractor/{case.surety_id}/"),
+            (staff, "issuer", "/desk/"),
+            (purchaser, "registry", "/purchaser/"),
+        ):
+            login = f"{path.split('/')[1]}-{account.subject if part != 'intake' else case.surety_id}-{run_id}"
+            await accounts.set_sign_in(stage.stack, account.id, login=login, password=password)
+            table.add_row(f"{stage.urls.get(part, '')}{path}", login, f"{account.person} ({account.subject})")
+    console.print(table)
 
 
 def _urls(status: StackStatus) -> dict[str, str]:
@@ -110,9 +137,8 @@ def _stay(console: Console, status: StackStatus) -> None:
     console.print("\nThe stack goes on running. Ctrl-C stops it.")
     for part in status.parts:
         if part.address.startswith("http"):
-            page = "/docs" if part.name in ("intake", "issuer", "registry") else ""
+            page = "/docs" if part.name in ("issuer", "registry") else ""
             console.print(f"  {part.name:<9} {part.address}{page}")
-    console.print("  People to sign in as: akashi accounts list; a token for one: akashi tokens issue")
     try:
         while True:
             time.sleep(3600)

@@ -84,9 +84,18 @@ def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) 
         "AKASHI_SECRETS_DIR": str(state / "secrets" / name),
         "AKASHI_HTTP_HOST": "127.0.0.1",
         "AKASHI_HTTP_PORT": str(ports[name]),
+        # Pages of this machine are read without TLS.
+        "AKASHI_COOKIES_SECURE": "false",
     }
-    if name == "notifier":
-        settings |= {"AKASHI_SMTP_HOST": "127.0.0.1", "AKASHI_SMTP_PORT": str(ports["smtp"])}
+    match name:
+        case "intake":
+            settings["AKASHI_PURCHASER_URL"] = f"http://127.0.0.1:{ports['registry']}"
+        case "notifier":
+            settings |= {
+                "AKASHI_SMTP_HOST": "127.0.0.1",
+                "AKASHI_SMTP_PORT": str(ports["smtp"]),
+                "AKASHI_CONTRACTOR_URL": f"http://127.0.0.1:{ports['intake']}",
+            }
     return ProcessSpec(
         name=name,
         command=lambda: [sys.executable, "-m", f"services.{name}"],

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.secrets import SERVICES, make_secrets
 
@@ -69,6 +71,15 @@ def test_public_keys_belong_to_the_private_one(folder: Path, private: str, publi
 
     for public in publics:
         assert base64.b64decode(made[public]) == key.public_key().public_bytes_raw()
+
+
+@pytest.mark.parametrize("service", ["intake", "registry"])
+def test_a_document_key_is_certified_by_the_authority(folder: Path, service: str) -> None:
+    key = load_pem_private_key((folder / service / "document_key.pem").read_bytes(), None)
+    own, authority = x509.load_pem_x509_certificates((folder / service / "document_chain.pem").read_bytes())
+
+    own.verify_directly_issued_by(authority)
+    assert own.public_key() == key.public_key()
 
 
 def test_only_the_owner_reads_them(folder: Path) -> None:
