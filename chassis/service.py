@@ -124,8 +124,6 @@ def make_app(service: Service) -> FastAPI:
     if service.runtime.settings.role != "worker":
         for router in service.routers:
             app.include_router(router)
-        if service.schemas:
-            app.openapi()["components"]["schemas"].update(service.schemas)
         if site is not None:
             app.include_router(signing_in.make_router(site))
             app.include_router(account.make_router(site))
@@ -133,6 +131,9 @@ def make_app(service: Service) -> FastAPI:
                 app.include_router(codes.make_router(site))
             app.mount("/static", site.files)
             app.add_exception_handler(Elsewhere, _send_on)
+        if service.schemas:
+            # Last: a route that is added afterwards makes FastAPI forget the document.
+            app.openapi()["components"]["schemas"].update(service.schemas)
     return app
 
 

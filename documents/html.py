@@ -14,8 +14,8 @@ from markupsafe import Markup
 from documents.certificate_view import CertificateView
 
 _HERE: Final = Path(__file__).parent
-#: For a page's static files.
-STYLE_SHEET: Final = _HERE / "certificate.css"
+#: Holds `certificate.css`, for a site's static files.
+STATIC: Final = _HERE / "static"
 
 
 def loader() -> BaseLoader:

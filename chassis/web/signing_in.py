@@ -1,5 +1,6 @@
 """How a person signs in to a portal, and out."""
 
+from urllib.parse import quote
 from uuid import UUID
 
 import structlog
@@ -104,7 +105,7 @@ async def _begin(visit: Visit, account_id: UUID, *, code_due: bool, wanted: str)
     site = visit.site
     browser = visit.request.headers.get("user-agent", "")
     token = await sessions.begin(visit.tx, account_id, code_due=code_due, browser=browser, now=site.runtime.clock.now())
-    answer = visit.go(f"{site.portal.path('sign-in/code')}?next={wanted}" if code_due else wanted)
+    answer = visit.go(f"{site.portal.path('sign-in/code')}?next={quote(wanted)}" if code_due else wanted)
     site.set_cookie(answer, token)
     log.info("sign_in.done", account_id=str(account_id), code_due=code_due)
     return answer

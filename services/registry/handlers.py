@@ -6,7 +6,8 @@ Each gets an open transaction; none commits or publishes. The numbers of steps a
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from asyncpg import Record
@@ -41,6 +42,8 @@ class Registering:
     limits: domain.Limits
     #: Pepper by its id, which every certificate names.
     peppers: Mapping[str, bytes] = field(repr=False)
+    #: How long a browser that gave number and key may read on.
+    open_for: timedelta = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Found:
 
     latest: Record
     versions: Sequence[Record]
+    #: The record of this look.
+    view_id: UUID
 
 
 async def register_certificates(
@@ -58,12 +63,11 @@ async def register_certificates(
 
     When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2).
     """
-    for received in batch:
-        _check(received.event, registering)
+    contents = {received.event.certificate_id: _checked_content(received.event, registering) for received in batch}
     # Step 6: certificate row and its announcement, in one transaction.
     by_id = {received.event.certificate_id: received for received in batch}
     now = registering.clock.now()
-    new = await store.add_certificates(tx, [received.event for received in by_id.values()], now)
+    new = await store.add_certificates(tx, [(r.event, contents[identity]) for identity, r in by_id.items()], now)
     repeats = [r.event for r in batch if r.event.certificate_id not in new or r is not by_id[r.event.certificate_id]]
     await _check_repeats(tx, repeats)
     await registering.outbox.add(
@@ -105,12 +109,36 @@ async def look_up(
         return _not_found()
     await store.uncount_attempt(tx, principal.account_id, sorted(subjects))
     await store.forget_old_attempts(tx, principal.account_id, since)
-    await _record_view(tx, latest, principal, registering)
-    return Found(latest, versions)
+    view_id = await _record_view(tx, latest, principal, registering)
+    return Found(latest, versions, view_id)
 
 
-def _check(event: CertificateIssued, registering: Registering) -> None:
-    if event.content.sha256() != event.content_sha256:
+async def open_certificate(
+    tx: Transaction,
+    number_typed: str,
+    key_typed: str,
+    *,
+    principal: Principal,
+    session: bytes,
+    registering: Registering,
+) -> Found | Problem:
+    """As `look_up`; this browser may then read on without the key for a while, and no other may.
+
+    One look with number and key is one view, however often its pages and files are fetched afterwards; giving the key
+    again is another view, and the while begins anew.
+    """
+    found = await look_up(tx, number_typed, key_typed, principal=principal, registering=registering)
+    if isinstance(found, Found):
+        now = registering.clock.now()
+        await store.close_old(tx, session, now - registering.open_for)
+        await store.open_for_session(tx, session, found.latest["contract_number"], found.view_id, now)
+    return found
+
+
+def _checked_content(event: CertificateIssued, registering: Registering) -> bytes:
+    """The content as the bytes that its hash is of. Raises `Refused` for an event that contradicts itself."""
+    content = event.content.canonical()
+    if hashlib.sha256(content).hexdigest() != event.content_sha256:
         raise Refused("content_does_not_match")
     if event.content.contract_number != event.contract_number or event.content.version != event.version:
         raise Refused("content_is_of_another")
@@ -118,6 +146,7 @@ def _check(event: CertificateIssued, registering: Registering) -> None:
         raise Refused("contract_number_is_wrong")
     if event.authentication_key.pepper_id not in registering.peppers:
         raise Refused("pepper_is_unknown")
+    return content
 
 
 async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) -> None:
@@ -131,7 +160,7 @@ async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) 
             raise Refused("certificate_differs_from_recorded")
 
 
-async def _record_view(tx: Transaction, latest: Record, principal: Principal, registering: Registering) -> None:
+async def _record_view(tx: Transaction, latest: Record, principal: Principal, registering: Registering) -> UUID:
     # Step 10: the view and its announcement, in one transaction.
     view_id = uuid7()
     now = registering.clock.now()
@@ -148,6 +177,7 @@ async def _record_view(tx: Transaction, latest: Record, principal: Principal, re
     )
     await registering.outbox.add(tx, [(viewed, current_cause())])
     log.info("certificate.viewed", certificate_id=str(latest["certificate_id"]))
+    return view_id
 
 
 def _registered(event: CertificateIssued, now: datetime) -> CertificateRegistered:

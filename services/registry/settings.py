@@ -8,3 +8,5 @@ class RegistrySettings(ServiceSettings):
     failures_per_number: int = 5
     failures_per_account: int = 30
     throttle_window_seconds: int = 900
+    #: A browser that gave number and key may read on for so long, until it signs out.
+    certificate_open_seconds: int = 1800

@@ -50,10 +50,56 @@ UNCOUNT_ATTEMPT = """
 UPDATE throttle SET failures = failures - 1 WHERE account_id = $1 AND subject = ANY($2::bytea[])
 """
 DELETE_OLD_ATTEMPTS = "DELETE FROM throttle WHERE account_id = $1 AND window_began <= $2"
+# Nothing, when the person signed out meanwhile. $1 session, $2 number, $3 view, $4 now
+UPSERT_OPENED = """
+INSERT INTO opened_certificate (session_sha256, contract_number, view_id, opened_at)
+SELECT sha256, $2, $3, $4 FROM session WHERE sha256 = $1 FOR KEY SHARE
+ON CONFLICT (session_sha256, contract_number) DO UPDATE SET view_id = $3, opened_at = $4
+"""
+DELETE_OLD_OPENED = "DELETE FROM opened_certificate WHERE session_sha256 = $1 AND opened_at <= $2"
+# Asks for session, account and purchaser, though the first tells the others. $1 session, $2 account, $3 purchaser,
+# $4 number, $5 the earliest opening that still counts
+SELECT_OPENED = """
+SELECT opened.opened_at, view.viewed_at, view.certificate_id
+FROM opened_certificate AS opened JOIN view USING (view_id) JOIN certificate USING (certificate_id)
+WHERE opened.session_sha256 = $1 AND view.account_id = $2 AND certificate.purchaser_id = $3
+    AND opened.contract_number = $4 AND certificate.contract_number = $4 AND opened.opened_at > $5
+"""
+_LOOK = """
+SELECT looks.viewed_at, certificate.contract_number, certificate.product,
+    certificate.content::json ->> 'works_name' AS works_name, opened.opened_at IS NOT NULL AS is_open
+FROM {looks} AS looks JOIN certificate USING (certificate_id)
+LEFT JOIN opened_certificate AS opened ON opened.session_sha256 = $2 AND opened.opened_at > $3
+    AND opened.contract_number = certificate.contract_number
+"""
+# An account's looks, newest first. $1 account, $2 session, $3 the earliest opening that still counts, $4 how many,
+# $5 after how many
+SELECT_LOOKS = (
+    _LOOK.format(
+        looks="""(
+    SELECT view_id, certificate_id, viewed_at FROM view WHERE account_id = $1
+    ORDER BY viewed_at DESC, view_id DESC LIMIT $4 OFFSET $5)"""
+    )
+    + "ORDER BY looks.viewed_at DESC, looks.view_id DESC"
+)
+# The certificates an account looked at lately, each once. $1 to $4 as above, $5 how far back
+SELECT_LOOKED_AT = (
+    _LOOK.format(
+        looks="""(
+    SELECT DISTINCT ON (contract_number) certificate_id, viewed_at
+    FROM (SELECT certificate_id, viewed_at FROM view WHERE account_id = $1 ORDER BY viewed_at DESC LIMIT $5) AS late
+    JOIN certificate USING (certificate_id) ORDER BY contract_number, viewed_at DESC)"""
+    )
+    + "ORDER BY looks.viewed_at DESC LIMIT $4"
+)
+COUNT_LOOKS = "SELECT count(*) FROM view WHERE account_id = $1"
 
 
-async def add_certificates(tx: Transaction, events: Sequence[CertificateIssued], registered_at: datetime) -> set[UUID]:
-    """Record certificates and return the ids of those that were not here before."""
+async def add_certificates(
+    tx: Transaction, issued: Sequence[tuple[CertificateIssued, bytes]], registered_at: datetime
+) -> set[UUID]:
+    """Record certificates, each with its content's canonical bytes, and return the ids of those not here before."""
+    events = [event for event, _ in issued]
     rows = await tx.fetch(
         INSERT_CERTIFICATES,
         [e.certificate_id for e in events],
@@ -65,7 +111,7 @@ async def add_certificates(tx: Transaction, events: Sequence[CertificateIssued],
         [e.surety_id for e in events],
         [e.purchaser_id for e in events],
         [e.issued_at for e in events],
-        [e.content.canonical().decode() for e in events],
+        [content.decode() for _, content in issued],
         [e.content_sha256 for e in events],
         [e.authentication_key.digest for e in events],
         [e.authentication_key.pepper_id for e in events],
@@ -101,3 +147,33 @@ async def uncount_attempt(tx: Transaction, account_id: UUID, subjects: Sequence[
 
 async def forget_old_attempts(tx: Transaction, account_id: UUID, window_since: datetime) -> None:
     await tx.execute(DELETE_OLD_ATTEMPTS, account_id, window_since)
+
+
+async def open_for_session(tx: Transaction, session: bytes, number: str, view_id: UUID, now: datetime) -> None:
+    await tx.execute(UPSERT_OPENED, session, number, view_id, now)
+
+
+async def close_old(tx: Transaction, session: bytes, opened_before: datetime) -> None:
+    await tx.execute(DELETE_OLD_OPENED, session, opened_before)
+
+
+async def opened(
+    tx: Transaction, session: bytes, account_id: UUID, purchaser_id: str, *, number: str, since: datetime
+) -> Record | None:
+    return await tx.fetchrow(SELECT_OPENED, session, account_id, purchaser_id, number, since)
+
+
+async def looks(
+    tx: Transaction, account_id: UUID, session: bytes, *, since: datetime, limit: int, offset: int
+) -> list[Record]:
+    return await tx.fetch(SELECT_LOOKS, account_id, session, since, limit, offset)
+
+
+async def looked_at(
+    tx: Transaction, account_id: UUID, session: bytes, *, since: datetime, limit: int, back: int
+) -> list[Record]:
+    return await tx.fetch(SELECT_LOOKED_AT, account_id, session, since, limit, back)
+
+
+async def count_looks(tx: Transaction, account_id: UUID) -> int:
+    return int(await tx.fetchval(COUNT_LOOKS, account_id))

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from chassis.service import Runtime
 from chassis.web.problems import Problem, documented
 from chassis.web.tokens import authenticate
+from documents.signing import Signer
+from reference.reader import Reference
 from services.registry import handlers
 
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -56,6 +58,13 @@ class ReadingRoom:
 
     runtime: Runtime
     registering: handlers.Registering
+    reference: Reference
+    #: Answers for the PDFs.
+    signer: Signer
+
+    @property
+    def open_minutes(self) -> int:
+        return int(self.registering.open_for.total_seconds() // 60)
 
 
 def make_router(room: ReadingRoom) -> APIRouter:
