@@ -25,6 +25,7 @@ class CertificateRegistered(Event):
     purchaser_id: Code
     content_sha256: Sha256
     registered_at: AwareDatetime
-    #: Place in the transparency log; absent until there is one.
+    #: Place of the certificate in the transparency log; its registration is the next leaf. Absent before there was one.
     leaf_index: Annotated[int, Field(ge=0)] | None = None
+    #: 32 random bytes that both leaves' commitments are salted from.
     salt: Base64 | None = None

@@ -1,8 +1,11 @@
 """views.v1, published by the registry: successful views by purchasers."""
 
+from typing import Annotated
 from uuid import UUID
 
-from schemas.event import AwareDatetime, Code, ContractNumber, Event, Version
+from pydantic import Field
+
+from schemas.event import AwareDatetime, Base64, Code, ContractNumber, Event, Version
 
 
 class CertificateViewed(Event):
@@ -20,3 +23,7 @@ class CertificateViewed(Event):
     purchaser_id: Code
     viewed_by: UUID
     viewed_at: AwareDatetime
+    #: Place in the transparency log; absent before there was one.
+    leaf_index: Annotated[int, Field(ge=0)] | None = None
+    #: 32 random bytes that its commitment is salted from.
+    salt: Base64 | None = None

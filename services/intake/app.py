@@ -6,16 +6,37 @@ from uuid import UUID
 from chassis.consumer import Reading
 from chassis.sealing import DataKey
 from chassis.service import Service, Task, make_runtime
+from documents.signing import LocalSigner
 from reference import reader
 from schemas import topics
 from schemas.certificates import CertificateIssued
-from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, WithdrawalRefused
+from schemas.decisions import (
+    ApplicationDecided,
+    ApplicationQueued,
+    ApplicationWithdrawn,
+    MessageToContractor,
+    WithdrawalRefused,
+)
 from schemas.notifications import MailSent, MailUndeliverable
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.intake import handlers
+from services.intake.messages import handlers as messages
 from services.intake.settings import IntakeSettings
 from services.intake.watch import watch_unanswered
+from services.intake.web import (
+    applying,
+    certificates,
+    guarantees,
+    home,
+    letters,
+    pages,
+    printing,
+    public,
+    sending,
+    standing,
+)
+from services.intake.web.documents import Printer
 from services.intake.web.routes import FORM_DEFINITIONS, Counter, make_router
 
 
@@ -31,6 +52,12 @@ def make_service(settings: IntakeSettings) -> Service:
         private_key=settings.secrets.key("private_key"),
         at_rest=DataKey(UUID(int=0), settings.secrets.key("at_rest_key")),
     )
+    counter = Counter(runtime=runtime, taking=taking)
+    site = pages.make_site(runtime, taking.at_rest)
+    signer = LocalSigner.from_pem(
+        settings.secrets.text("document_key.pem").encode(), settings.secrets.text("document_chain.pem").encode()
+    )
+    printer = Printer(taking, signer, settings.purchaser_url, site.wording)
     reading = Reading(
         group="intake",
         handlers={
@@ -38,6 +65,7 @@ def make_service(settings: IntakeSettings) -> Service:
             ApplicationDecided: handlers.follow_decided,
             ApplicationWithdrawn: handlers.follow_withdrawn,
             WithdrawalRefused: handlers.follow_refused,
+            MessageToContractor: messages.follow_messages,
             CertificateIssued: partial(handlers.follow_certificates, taking=taking),
             CertificateRegistered: handlers.follow_registrations,
             CertificateViewed: handlers.follow_views,
@@ -48,9 +76,23 @@ def make_service(settings: IntakeSettings) -> Service:
     return Service(
         runtime=runtime,
         title="Takes contractors' applications and shows what became of them (受付)",
-        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts"),
-        routers=(make_router(Counter(runtime=runtime, taking=taking)),),
+        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+        routers=(
+            make_router(counter),
+            letters.make_router(counter),
+            printing.make_router(counter, printer),
+            public.make_router(site, taking.reference, settings.purchaser_url),
+            pages.make_router(site, counter),
+            home.make_router(site, counter),
+            applying.make_router(site, counter),
+            sending.make_router(site, counter),
+            standing.make_router(site, counter),
+            guarantees.make_router(site, counter, printer),
+            certificates.make_router(site, counter, printer),
+            public.make_portal_router(site, counter),
+        ),
         readings=(reading,),
         tasks=(Task("watch", partial(watch_unanswered, runtime=runtime)),),
         schemas=FORM_DEFINITIONS,
+        site=site,
     )

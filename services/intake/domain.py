@@ -98,6 +98,15 @@ def completion_mail_wanted(form: ApplicationForm, surety: Surety) -> bool:
     return surety.completion_mail == ALWAYS or form.completion_mail_wanted is True
 
 
+def check_message(path: str, rule: str, text: str) -> list[Fault]:
+    """What is wrong with a text of several lines."""
+    faults = list(_printable(path, rule, text, allowed="\r\n\t"))
+    if len(text) > MESSAGE_LENGTH:
+        limit = MESSAGE_LENGTH
+        faults.append(Fault(path, rule, f"{limit}文字以内で入力してください。", f"At most {limit} characters."))
+    return faults
+
+
 def ratio_percent(product: str, *, amount_yen: int, price_yen: int, fiscal_year_amount_yen: int | None) -> str:
     """The ratio shown beside an amount: HALF_UP to one decimal.
 
@@ -310,11 +319,7 @@ def _check_contact(form: ApplicationForm) -> Iterator[Fault]:
     yield from _line("contact.person", "D", form.contact.person)
     yield from _line("contact.telephone", "D", form.contact.telephone, limit=TELEPHONE_LENGTH)
     if form.message is not None:
-        if len(form.message) > MESSAGE_LENGTH:
-            yield Fault(
-                "message", "E", f"{MESSAGE_LENGTH}文字以内で入力してください。", f"At most {MESSAGE_LENGTH} characters."
-            )
-        yield from _printable("message", "E", form.message, allowed="\r\n\t")
+        yield from check_message("message", "E", form.message)
 
 
 def _check_eligibility(form: ApplicationForm, surety: Surety, purchaser: Purchaser) -> Iterator[Fault]:

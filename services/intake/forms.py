@@ -107,6 +107,9 @@ class ApplicationForm:
     #: C3 メールアドレス
     mail_address: str | None = None
     contact: ContactForm = field(default_factory=ContactForm)
+    #: Tab その他: to be told by mail when it is returned, and when the purchaser first looks at a certificate.
+    returned_mail_wanted: bool | None = None
+    viewed_mail_wanted: bool | None = None
     #: E お客様から弊社への連絡事項
     message: str | None = None
     #: A returned or withdrawn application that this one takes the place of.

@@ -25,7 +25,7 @@ from chassis.web.idempotency import Answer
 from chassis.web.problems import FieldError, Problem, field_errors, invalid, not_json
 from chassis.web.tokens import Principal
 from reference.reader import Reference
-from schemas import authentication_key
+from schemas import authentication_key, contract_number
 from schemas.applications import ApplicationSubmitted, Contractor, ProductApplied, WithdrawalRequested, Works
 from schemas.certificates import CertificateIssued
 from schemas.data_keys import DataKeyWrapped, WrappedKey
@@ -81,7 +81,12 @@ async def submit_application(tx: Transaction, document: Any, *, principal: Princ
 
     Problem 422 names every field that breaks a rule; 409 the earlier application for the same works and product.
     """
-    form = read_form(document)
+    application_id = await take_application(tx, read_form(document), principal=principal, taking=taking)
+    return Answer(202, {"application_id": str(application_id), "status": "submitted"})
+
+
+async def take_application(tx: Transaction, form: ApplicationForm, *, principal: Principal, taking: Taking) -> UUID:
+    """As `submit_application`, for a form that has been read; the application's id."""
     faults = domain.check(form, taking.reference)
     if faults:
         raise invalid([FieldError(fault.field, fault.rule, fault.message_ja, fault.message_en) for fault in faults])
@@ -117,7 +122,7 @@ async def submit_application(tx: Transaction, document: Any, *, principal: Princ
     cause = current_cause()
     await taking.outbox.add(tx, [(wrapped, cause), (submitted, cause)])
     log.info("application.submitted", application_id=str(application_id), products=products)
-    return Answer(202, {"application_id": str(application_id), "status": "submitted"})
+    return application_id
 
 
 async def request_withdrawal(tx: Transaction, application_id: UUID, *, principal: Principal, taking: Taking) -> Answer:
@@ -148,15 +153,29 @@ async def disclose_key(tx: Transaction, contract_number: str, *, principal: Prin
 
 def open_contact(submitted: ApplicationSubmitted, wrapped: bytes | None, *, taking: Taking) -> Contact | None:
     """The contact data of an application, or None when it was shredded."""
-    if wrapped is None:
+    data_key = open_data_key(submitted, wrapped, taking=taking)
+    if data_key is None:
         return None
-    info = sealing.wrapping_info(submitted.application_id, SELF)
-    secret = sealing.open_with(taking.private_key, wrapped, info=info)
-    data_key = sealing.DataKey(submitted.contact.data_key_id, secret)
     sealed = submitted.contact
     return Contact.model_validate_json(
         data_key.open(sealing.unb64(sealed.nonce), sealing.unb64(sealed.ciphertext), about=submitted.application_id)
     )
+
+
+def open_data_key(submitted: ApplicationSubmitted, wrapped: bytes | None, *, taking: Taking) -> sealing.DataKey | None:
+    """The key of an application's personal data, or None when it was shredded."""
+    if wrapped is None:
+        return None
+    info = sealing.wrapping_info(submitted.application_id, SELF)
+    return sealing.DataKey(submitted.contact.data_key_id, sealing.open_with(taking.private_key, wrapped, info=info))
+
+
+def read_number(typed: str) -> str:
+    """A contract number as people type it. What cannot be one is simply not there."""
+    number = contract_number.normalise(typed)
+    if not contract_number.is_well_formed(number):
+        raise not_found()
+    return number
 
 
 def not_found() -> Problem:
@@ -181,6 +200,7 @@ async def follow_decided(tx: Transaction, batch: Sequence[Received[ApplicationDe
                 outcome.outcome,
                 REASONS.dump_json(outcome.reasons).decode(),
                 outcome.contract_number,
+                None if outcome.fee is None else outcome.fee.model_dump_json(),
             )
             for received in batch
             for outcome in received.event.outcomes
@@ -290,6 +310,8 @@ async def _submitted(
         ),
         completion_mail_wanted=domain.completion_mail_wanted(form, surety),
         contact=SealedContact(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+        returned_mail_wanted=form.returned_mail_wanted is True,
+        viewed_mail_wanted=form.viewed_mail_wanted is True,
     )
 
 

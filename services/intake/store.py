@@ -65,10 +65,10 @@ INSERT INTO decided (application_id, decided_at, decided_by, message)
 SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[]) ORDER BY 1 ON CONFLICT DO NOTHING
 """
 INSERT_OUTCOMES = """
-INSERT INTO outcome (application_id, product, outcome, reasons, contract_number)
-SELECT application_id, product, outcome, reasons::jsonb, contract_number
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
-    AS o (application_id, product, outcome, reasons, contract_number)
+INSERT INTO outcome (application_id, product, outcome, reasons, contract_number, fee)
+SELECT application_id, product, outcome, reasons::jsonb, contract_number, fee::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+    AS o (application_id, product, outcome, reasons, contract_number, fee)
 ORDER BY application_id, product ON CONFLICT DO NOTHING
 """
 INSERT_WITHDRAWALS = """
@@ -122,11 +122,12 @@ LEFT JOIN withdrawal ON withdrawal.application_id = application.id
 SELECT_APPLICATION = f"{_APPLICATION} WHERE application.id = $1 AND application.contractor_id = $2"
 SELECT_APPLICATIONS = f"""{_APPLICATION}
 WHERE application.contractor_id = $1 AND ($2::uuid IS NULL OR application.id < $2)
+    AND ($4::text IS NULL OR application.surety_id = $4)
 ORDER BY application.id DESC LIMIT $3
 """
 # A certificate counts when it has arrived; the latest version is what is shown.
-_PRODUCT = """
-SELECT product.application_id, product.product, product.form, outcome.outcome, outcome.reasons,
+PRODUCTS_AS_THEY_STAND = """
+SELECT product.application_id, product.product, product.form, outcome.outcome, outcome.reasons, outcome.fee,
     coalesce(arrived.contract_number, outcome.contract_number) AS contract_number,
     arrived.certificate_id, arrived.registered_at, mail.outcome AS mail, mail.told_at AS mail_at,
     mail.reason AS mail_reason
@@ -140,10 +141,10 @@ LEFT JOIN LATERAL (
 ) AS arrived ON true
 LEFT JOIN mail ON mail.certificate_id = arrived.certificate_id AND mail.letter = 'completion'
 """
-SELECT_PRODUCTS = f"{_PRODUCT} WHERE product.application_id = ANY($1::uuid[])"
+SELECT_PRODUCTS = f"{PRODUCTS_AS_THEY_STAND} WHERE product.application_id = ANY($1::uuid[])"
 # 保証契約一覧: what has a number that may be shown. $1 contractor, $2 application and $3 product of the page before
 SELECT_GUARANTEES = f"""
-SELECT listed.*, application.submitted FROM ({_PRODUCT}) AS listed
+SELECT listed.*, application.submitted FROM ({PRODUCTS_AS_THEY_STAND}) AS listed
 JOIN application ON application.id = listed.application_id
 WHERE application.contractor_id = $1 AND listed.contract_number IS NOT NULL
     AND ($2::uuid IS NULL OR (listed.application_id, listed.product) < ($2, $3))
@@ -153,8 +154,8 @@ ORDER BY listed.application_id DESC, listed.product DESC LIMIT $4
 SELECT_HISTORY = """
 SELECT certificate.certificate_id, certificate.contract_number, certificate.version, certificate.change_number,
     certificate.application_id, certificate.product, certificate.content, certificate.content_sha256,
-    certificate.key_nonce, certificate.key_ciphertext, registration.registered_at,
-    mail.outcome AS mail, mail.told_at AS mail_at, mail.reason AS mail_reason,
+    certificate.key_nonce, certificate.key_ciphertext, registration.registered_at, application.surety_id,
+    application.purchaser_id, mail.outcome AS mail, mail.told_at AS mail_at, mail.reason AS mail_reason,
     (SELECT count(*) FROM view WHERE view.certificate_id = certificate.certificate_id) AS views,
     (SELECT max(viewed_at) FROM view WHERE view.certificate_id = certificate.certificate_id) AS last_viewed_at
 FROM certificate
@@ -249,8 +250,8 @@ async def add_decided(tx: Transaction, events: Sequence[ApplicationDecided]) -> 
     )
 
 
-async def add_outcomes(tx: Transaction, rows: Sequence[tuple[UUID, str, str, str, str | None]]) -> None:
-    """Rows of (application id, product, outcome, reasons as JSON, contract number on paper)."""
+async def add_outcomes(tx: Transaction, rows: Sequence[tuple[UUID, str, str, str, str | None, str | None]]) -> None:
+    """Rows of (application id, product, outcome, reasons as JSON, contract number on paper, fee as JSON)."""
     await tx.execute(INSERT_OUTCOMES, *(list(column) for column in zip(*rows, strict=True)))
 
 
@@ -319,8 +320,10 @@ async def application(tx: Transaction, application_id: UUID, contractor_id: str)
     return await tx.fetchrow(SELECT_APPLICATION, application_id, contractor_id)
 
 
-async def applications(tx: Transaction, contractor_id: str, after: UUID | None, limit: int) -> list[Record]:
-    return await tx.fetch(SELECT_APPLICATIONS, contractor_id, after, limit)
+async def applications(
+    tx: Transaction, contractor_id: str, after: UUID | None, limit: int, surety_id: str | None
+) -> list[Record]:
+    return await tx.fetch(SELECT_APPLICATIONS, contractor_id, after, limit, surety_id)
 
 
 async def products(tx: Transaction, application_ids: Sequence[UUID]) -> list[Record]:

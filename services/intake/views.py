@@ -13,7 +13,7 @@ from chassis.postgres import Transaction
 from chassis.web.paging import page_of, read_cursor
 from reference.codes import PRODUCTS
 from schemas.applications import ApplicationSubmitted
-from schemas.decisions import Finding
+from schemas.decisions import Fee, Finding
 from schemas.sealed import Contact
 from services.intake import domain, handlers, store
 
@@ -40,6 +40,7 @@ class ProductStanding(BaseModel):
     contract_number: str | None = Field(description="保証契約番号; only once the certificate has arrived")
     registered_at: datetime | None = Field(description="電子保証発行日時: arrival where the purchaser sees it")
     mail: Mail | None
+    fee: Fee | None = Field(description="保証料, once accepted")
 
 
 class Standing(BaseModel):
@@ -49,6 +50,7 @@ class Standing(BaseModel):
     status: str
     status_ja: str
     submitted_at: datetime
+    surety_id: str
     works_name: str
     purchaser_id: str
     contract_date: date
@@ -107,6 +109,8 @@ class GuaranteeDetail(BaseModel):
 
     contract_number: str
     application_id: UUID
+    surety_id: str
+    purchaser_id: str
     product: str
     product_name: str
     overview: dict[str, Any] = Field(description="The latest certificate")
@@ -131,9 +135,12 @@ async def application(
     )
 
 
-async def applications(tx: Transaction, contractor_id: str, *, cursor: str | None, limit: int) -> Applications:
+async def applications(
+    tx: Transaction, contractor_id: str, *, cursor: str | None, limit: int, surety_id: str | None = None
+) -> Applications:
+    """Newest first; those sent to one surety, where one is named."""
     (after,) = read_cursor(cursor, UUID)
-    rows = await store.applications(tx, contractor_id, after, limit + 1)
+    rows = await store.applications(tx, contractor_id, after, limit + 1, surety_id)
     products: defaultdict[UUID, list[Record]] = defaultdict(list)
     for product in await store.products(tx, [row["id"] for row in rows[:limit]]):
         products[product["application_id"]].append(product)
@@ -176,6 +183,8 @@ async def guarantee(tx: Transaction, contract_number: str, contractor_id: str) -
     return GuaranteeDetail(
         contract_number=contract_number,
         application_id=latest["application_id"],
+        surety_id=latest["surety_id"],
+        purchaser_id=latest["purchaser_id"],
         product=latest["product"],
         product_name=PRODUCTS[latest["product"]].full,
         overview=json.loads(latest["content"]),
@@ -211,6 +220,7 @@ def _standing(row: Record, products: list[Record]) -> Standing:
         status=status,
         status_ja=domain.STATUS_JA[status],
         submitted_at=submitted.submitted_at,
+        surety_id=submitted.surety_id,
         works_name=submitted.works.name,
         purchaser_id=submitted.works.purchaser_id,
         contract_date=submitted.works.contract_date,
@@ -240,6 +250,7 @@ def _product(amount_yen: int, ratio_percent: str, row: Record, application_statu
         contract_number=row["contract_number"],
         registered_at=row["registered_at"],
         mail=_mail(row),
+        fee=Fee.model_validate_json(row["fee"]) if row["fee"] else None,
     )
 
 

@@ -116,6 +116,7 @@ class Browser:
         """A window of a person who is signed in."""
         async with self.window(base_url, portal, size=size, scripts=scripts) as screen:
             await screen.sign_in(portal, login, password)
+            await screen.page.wait_for_url(lambda url: not url.endswith("/sign-in"), wait_until="load")
             yield screen
 
 

@@ -14,13 +14,12 @@ from chassis.web.idempotency import Answer, once, read_body, write_of
 from chassis.web.paging import Cursor, Limit
 from chassis.web.problems import documented
 from chassis.web.tokens import Principal, authenticate
-from schemas import contract_number
 from services.intake import handlers, views
 
 #: The body is read by hand: the idempotency key comes before validation. OpenAPI is told its shape here.
 _FORM_SCHEMA = handlers.FORM.json_schema(ref_template="#/components/schemas/{model}")
 FORM_DEFINITIONS: dict[str, Any] = _FORM_SCHEMA.pop("$defs")
-_IDEMPOTENCY_KEY = {
+IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
@@ -64,7 +63,7 @@ def make_router(counter: Counter) -> APIRouter:
         responses=documented(400, 401, 403, 409, 413, 422),
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": _FORM_SCHEMA}}},
-            "parameters": [_IDEMPOTENCY_KEY],
+            "parameters": [IDEMPOTENCY_KEY],
         },
     )
     async def submit(request: Request) -> JSONResponse:
@@ -83,13 +82,13 @@ def make_router(counter: Counter) -> APIRouter:
 
     @router.get("/applications", summary="Own applications, newest first", responses=documented(401, 403, 422))
     async def list_applications(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Applications:
-        async with runtime.transaction() as tx:
+        async with runtime.transaction(of_one_moment=True) as tx:
             person = await counter.who(tx, request, "applications")
             return await views.applications(tx, person.subject_id, cursor=cursor, limit=limit)
 
     @router.get("/applications/{application_id}", summary="One application", responses=documented(401, 403, 404, 422))
     async def get_application(request: Request, application_id: UUID) -> views.Application:
-        async with runtime.transaction() as tx:
+        async with runtime.transaction(of_one_moment=True) as tx:
             person = await counter.who(tx, request, "applications")
             found = await views.application(tx, application_id, person.subject_id, taking=taking)
             if found is None:
@@ -102,7 +101,7 @@ def make_router(counter: Counter) -> APIRouter:
         status_code=202,
         response_model=Accepted,
         responses=documented(400, 401, 403, 404, 409, 422),
-        openapi_extra={"parameters": [_IDEMPOTENCY_KEY]},
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
     )
     async def withdraw(request: Request, application_id: UUID) -> JSONResponse:
         async with runtime.transaction() as tx:
@@ -117,7 +116,7 @@ def make_router(counter: Counter) -> APIRouter:
 
     @router.get("/guarantees", summary="Own guarantees (保証契約一覧)", responses=documented(401, 403, 422))
     async def list_guarantees(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Guarantees:
-        async with runtime.transaction() as tx:
+        async with runtime.transaction(of_one_moment=True) as tx:
             person = await counter.who(tx, request, "guarantees")
             return await views.guarantees(tx, person.subject_id, cursor=cursor, limit=limit)
 
@@ -127,9 +126,9 @@ def make_router(counter: Counter) -> APIRouter:
         responses=documented(401, 403, 404),
     )
     async def get_guarantee(request: Request, number: str) -> views.GuaranteeDetail:
-        async with runtime.transaction() as tx:
+        async with runtime.transaction(of_one_moment=True) as tx:
             person = await counter.who(tx, request, "guarantees")
-            found = await views.guarantee(tx, _number(number), person.subject_id)
+            found = await views.guarantee(tx, handlers.read_number(number), person.subject_id)
             if found is None:
                 raise handlers.not_found()
             return found
@@ -141,23 +140,15 @@ def make_router(counter: Counter) -> APIRouter:
         responses=documented(401, 403, 404),
     )
     async def get_key(request: Request, number: str) -> JSONResponse:
-        async with runtime.transaction() as tx:
+        async with runtime.transaction(of_one_moment=True) as tx:
             person = await counter.who(tx, request, "guarantees")
-            number = _number(number)
+            number = handlers.read_number(number)
             key = await handlers.disclose_key(tx, number, principal=person, taking=taking)
         return JSONResponse(
             {"contract_number": number, "authentication_key": key}, headers={"Cache-Control": "no-store"}
         )
 
     return router
-
-
-def _number(typed: str) -> str:
-    """A contract number as people type it. What cannot be one is simply not there."""
-    number = contract_number.normalise(typed)
-    if not contract_number.is_well_formed(number):
-        raise handlers.not_found()
-    return number
 
 
 def _answer(answer: Answer) -> JSONResponse:

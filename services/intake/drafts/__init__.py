@@ -1,0 +1,1 @@
+"""作成中の申込: forms that are not sent yet."""

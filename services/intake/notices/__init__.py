@@ -1,0 +1,1 @@
+"""お知らせ: what a contractor should hear of first."""
