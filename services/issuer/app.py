@@ -1,22 +1,26 @@
 """The issuer, put together. The only place that constructs and wires."""
 
 from functools import partial
+from uuid import UUID
 
 from chassis.consumer import Reading
+from chassis.sealing import DataKey
 from chassis.service import Service, make_runtime
 from reference import reader
-from schemas.applications import ApplicationSubmitted, WithdrawalRequested
+from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
 from services.issuer import handlers
+from services.issuer.issuance import Issuing
 from services.issuer.minting import KeyMint
 from services.issuer.settings import IssuerSettings
+from services.issuer.web import pages
 from services.issuer.web.routes import Desk, make_router
 
 
 def make_service(settings: IssuerSettings) -> Service:
     """Raises `SecretMissing` or `InvalidReference` before anything starts."""
     runtime = make_runtime("issuer", settings)
-    issuing = handlers.Issuing(
+    issuing = Issuing(
         reference=reader.load(settings.reference_dir),
         clock=runtime.clock,
         outbox=runtime.outbox,
@@ -26,19 +30,22 @@ def make_service(settings: IssuerSettings) -> Service:
     )
     reading = Reading(
         group="issuer",
-        # In this order: a withdrawal asks for an application that may be in the same poll.
+        # In this order: a withdrawal and a message are about an application that may be in the same poll.
         handlers={
             DataKeyWrapped: handlers.keep_data_keys,
             ApplicationSubmitted: partial(handlers.decide_applications, issuing=issuing),
             WithdrawalRequested: partial(handlers.answer_withdrawals, issuing=issuing),
+            MessageToSurety: handlers.keep_messages,
         },
         forget=handlers.forget_data_keys,
     )
     desk = Desk(runtime=runtime, issuing=issuing, private_key=settings.secrets.key("private_key"))
+    site = pages.make_site(runtime, DataKey(UUID(int=0), settings.secrets.key("at_rest_key")), issuing.reference)
     return Service(
         runtime=runtime,
         title="Decides applications and issues certificates (保証会社)",
-        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts"),
-        routers=(make_router(desk),),
+        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+        routers=(make_router(desk), pages.make_router(site, desk)),
+        site=site,
         readings=(reading,),
     )

@@ -1,5 +1,6 @@
-"""May this be guaranteed? Pure: the same application gives the same answer in a replay."""
+"""May this be guaranteed, and may this be written? Pure: the same question has the same answer in a replay."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -113,3 +114,17 @@ def _beyond_limits(requests: Sequence[Request], limits: Limits, exposure_yen: in
             f"契約者の保証残高が{exposure_yen:,}円となり、上限の{limits.exposure_yen:,}円を超えます。",
             f"The contractor's guarantees would add up to {exposure_yen:,} yen, above {limits.exposure_yen:,} yen.",
         )
+
+
+def typed_lines(text: str) -> str:
+    """What a person typed into a box, with one kind of line end and no space around."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def unprintable(text: str) -> str | None:
+    """The first character that cannot be printed (FORM-14), as `U+0000`; line ends and tabs can."""
+    for char in text:
+        # C*: control and format characters, private use (外字), surrogates, unassigned
+        if unicodedata.category(char).startswith("C") and char not in "\n\t":
+            return f"U+{ord(char):04X}"
+    return None

@@ -3,80 +3,54 @@
 The numbers of steps are those of docs/the-flow.md.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
-import structlog
-from pydantic import TypeAdapter
-
 from chassis import sealing
-from chassis.clock import Clock, day_in_japan
 from chassis.decoding import Received, Refused
-from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from chassis.web.problems import FieldError, Problem, invalid
 from chassis.web.tokens import Principal
-from reference.codes import PRODUCTS
-from reference.errors import NoNumberingBlocks, UnknownBranch, UnknownPurchaser, UnknownSurety
-from reference.model import Purchaser, Surety, fiscal_year
-from reference.reader import Reference
-from schemas.applications import ApplicationSubmitted, ProductApplied, WithdrawalRequested
-from schemas.certificates import CertificateIssued
+from reference.codes import FOUR_EYES
+from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import (
-    ApplicationDecided,
     ApplicationQueued,
     ApplicationWithdrawn,
     DeskDecisionMade,
     Finding,
-    ProductOutcome,
+    MessageToContractor,
     WithdrawalRefused,
 )
 from schemas.envelope import Cause
 from schemas.event import Event
-from schemas.sealed import SealedKey
-from services.issuer import domain, store
-from services.issuer.minting import KeyMint, NumbersExhausted, certificate_id, number_at
-from services.issuer.store import Guarantee, Party, Series
-from services.issuer.wording import content_of
-
-log = structlog.get_logger()
-
-FINDINGS = TypeAdapter(tuple[Finding, ...])
-READER = "issuer"
-NO_NUMBERS = Finding(
-    rule="NUM-5",
-    message_ja="この支店の今年度の保証契約番号が残っていません。番号の追加後に引き受けてください。",
-    message_en="The branch has no contract number left for this fiscal year. Accept it once there are more.",
+from schemas.sealed import SealedText
+from services.issuer import domain, sealed, store
+from services.issuer.issuance import (
+    FINDINGS,
+    NO_NUMBERS,
+    Decision,
+    Issuing,
+    assess,
+    finding_of,
+    findings_of,
+    issue,
+    parties_of,
+    party_of,
 )
+from services.issuer.store import Message, Proposal, Row
+from services.issuer.typed import MESSAGE_LENGTH, REASON_LENGTH, lines_of
 
 
 @dataclass(frozen=True)
-class Issuing:
-    """What the handlers need besides a transaction."""
+class DeskDecision:
+    """What a person decided, and who."""
 
-    reference: Reference
-    clock: Clock
-    outbox: Outbox
-    mint: KeyMint
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A decided application on its way to its certificates."""
-
-    submitted: ApplicationSubmitted
-    cause: Cause
+    outcome: str
     decided_at: datetime
-    decided_by: str
-    #: Why a product is returned; what is not in here is accepted.
-    returned: Mapping[str, tuple[Finding, ...]]
-    message: str = ""
+    decider: str
 
 
 async def decide_applications(
@@ -84,26 +58,26 @@ async def decide_applications(
 ) -> None:
     """Decide what the rules can decide, and leave the rest to the desk. A repeat finds its row and does nothing."""
     for received in batch:
-        _parties(received.event, issuing.reference)
+        parties_of(received.event, issuing.reference)
     new_ids = await store.add_applications(tx, batch)
     new = list({r.event.application_id: r for r in batch if r.event.application_id in new_ids}.values())
     if not new:
         return
-    exposures = await store.lock_exposures(tx, (_party(received.event) for received in new))
+    exposures = await store.lock_exposures(tx, (party_of(received.event) for received in new))
     now = issuing.clock.now()
     decisions: list[Decision] = []
     queued: list[tuple[ApplicationQueued, Cause]] = []
     for received in new:
         # Step 3: decide. Pure, over the event and the rules' version.
         event = received.event
-        assessment = _assess(event, issuing.reference, exposures[_party(event)])
+        assessment = assess(event, issuing.reference, exposures[party_of(event)])
         if assessment.verdict is domain.Verdict.QUEUED:
-            findings = tuple(_finding(finding) for finding in assessment.findings)
+            findings = tuple(finding_of(finding) for finding in assessment.findings)
             told = ApplicationQueued(application_id=event.application_id, queued_at=now, findings=findings)
             queued.append((told, received.cause))
         else:
-            exposures[_party(event)] += assessment.amount_yen
-            decisions.append(Decision(event, received.cause, now, "rules", _findings(assessment.returned)))
+            exposures[party_of(event)] += assessment.amount_yen
+            decisions.append(Decision(event, received.cause, now, "rules", findings_of(assessment.returned)))
     for decision in await issue(tx, decisions, issuing=issuing):
         told = ApplicationQueued(
             application_id=decision.submitted.application_id, queued_at=now, findings=(NO_NUMBERS,)
@@ -116,83 +90,10 @@ async def decide_applications(
         await issuing.outbox.add(tx, queued)
 
 
-async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issuing) -> list[Decision]:
-    """Number and issue what was accepted, and tell what was decided; return the decisions that got no number.
-
-    When this returns and `tx` commits, numbers, key digests, certificates and outgoing events are durable together.
-    Costs the same few statements for one decision and for a thousand. A branch without numbers holds up nobody else:
-    its applications are left as they were (NUM-5).
-    """
-    # Step 4: number and key; certificate and events in one transaction.
-    numbered, unnumbered = await _number(tx, decisions, issuing.reference)
-    left = list(unnumbered.values())
-    decisions = [decision for decision in decisions if decision.submitted.application_id not in unnumbered]
-    if not decisions:
-        return left
-    guarantees: list[Guarantee] = []
-    certificates: list[tuple[CertificateIssued, Cause]] = []
-    paper_numbers: dict[tuple[UUID, str], str] = {}
-    for decision, applied, number in numbered:
-        event = decision.submitted
-        purchaser, surety = _parties(event, issuing.reference)
-        content = content_of(
-            event, applied, number=number, dated=day_in_japan(decision.decided_at), purchaser=purchaser, surety=surety
-        )
-        canonical = content.canonical()
-        content_sha256 = hashlib.sha256(canonical).hexdigest()
-        identity = certificate_id(event.application_id, applied.product, content.version)
-        key: SealedKey | None = None
-        if applied.form == domain.ELECTRONIC:
-            key = issuing.mint.mint(number, identity)
-            issued = CertificateIssued(
-                certificate_id=identity,
-                contract_number=number,
-                version=content.version,
-                change_number=content.change_number,
-                application_id=event.application_id,
-                product=applied.product,
-                surety_id=event.surety_id,
-                purchaser_id=event.works.purchaser_id,
-                contractor_id=event.contractor.id,
-                issued_at=decision.decided_at,
-                reference_version=issuing.reference.version,
-                content=content,
-                content_sha256=content_sha256,
-                authentication_key=key,
-            )
-            certificates.append((issued, decision.cause))
-        else:
-            paper_numbers[event.application_id, applied.product] = number
-        guarantees.append(
-            Guarantee(
-                contract_number=number,
-                application_id=event.application_id,
-                product=applied.product,
-                surety_id=event.surety_id,
-                contractor_id=event.contractor.id,
-                form=applied.form,
-                amount_yen=applied.amount_yen,
-                issued_at=decision.decided_at,
-                certificate_id=identity,
-                content=canonical.decode(),
-                content_sha256=content_sha256,
-                key_digest=key.digest if key else None,
-                pepper_id=key.pepper_id if key else None,
-            )
-        )
-    if guarantees:
-        await store.add_guarantees(tx, guarantees)
-        await store.add_exposures(tx, _sums(guarantees))
-    await store.set_decided(tx, [(d.submitted.application_id, d.decided_at) for d in decisions])
-    decided = [(_decided(decision, paper_numbers, issuing.reference), decision.cause) for decision in decisions]
-    await issuing.outbox.add(tx, [*decided, *certificates])
-    return left
-
-
 async def answer_withdrawals(
     tx: Transaction, batch: Sequence[Received[WithdrawalRequested]], *, issuing: Issuing
 ) -> None:
-    """Withdraw what still waits, refuse what is decided. Asked again, the first answer stands."""
+    """Withdraw what still waits, proposed or not, refuse what is decided. Asked again, the first answer stands."""
     rows = await store.lock_applications(tx, {received.event.application_id for received in batch})
     now = issuing.clock.now()
     answers: dict[UUID, str] = {}
@@ -213,6 +114,7 @@ async def answer_withdrawals(
             events.append((refused, received.cause))
     if answers:
         await store.set_withdrawals(tx, answers)
+        await store.remove_proposals(tx, answers)
         await issuing.outbox.add(tx, events)
 
 
@@ -222,7 +124,7 @@ async def keep_data_keys(tx: Transaction, batch: Sequence[Received[DataKeyWrappe
         (received.event, sealing.unb64(wrapped.wrapped))
         for received in batch
         for wrapped in received.event.wrapped_for
-        if wrapped.reader == READER
+        if wrapped.reader == sealed.READER
     ]
     await store.add_data_keys(tx, ours)
 
@@ -232,52 +134,174 @@ async def forget_data_keys(tx: Transaction, application_ids: Sequence[str]) -> N
     await store.forget_data_keys(tx, application_ids)
 
 
-async def decide_at_desk(
-    tx: Transaction, application_id: UUID, *, principal: Principal, outcome: str, message: str, issuing: Issuing
-) -> datetime:
-    """A person accepts or returns a queued application; who, is in the record. Returns when it was decided.
+async def keep_messages(tx: Transaction, batch: Sequence[Received[MessageToSurety]]) -> None:
+    """Keep what contractors wrote, sealed as it came. A repeat is the same message."""
+    events = [received.event for received in batch]
+    if {event.application_id for event in events} - await store.known(tx, (event.application_id for event in events)):
+        raise Refused("application_is_unknown")
+    await store.add_messages(
+        tx,
+        [
+            Message(
+                message_id=event.message_id,
+                application_id=event.application_id,
+                direction="from_contractor",
+                sent_at=event.sent_at,
+                sent_by=event.sent_by,
+                person=None,
+                data_key_id=event.text.data_key_id,
+                nonce=sealing.unb64(event.text.nonce),
+                ciphertext=sealing.unb64(event.text.ciphertext),
+            )
+            for event in events
+        ],
+    )
 
-    The same decision again changes nothing; another one is refused with problem 409.
+
+async def write_to_contractor(
+    tx: Transaction,
+    application_id: UUID,
+    text: str,
+    *,
+    principal: Principal,
+    issuing: Issuing,
+    private_key: bytes,
+    message_id: UUID,
+) -> None:
+    """A person of the desk writes to the contractor: sealed, kept and told in one transaction.
+
+    The same `message_id` again changes nothing. Problem 409 when the data key is not here: shredded, or not yet come.
     """
-    row = await store.lock_one(tx, application_id, principal.subject_id)
+    lines = lines_of(text, "text", longest=MESSAGE_LENGTH)
+    if not lines:
+        raise invalid([FieldError("text", "DESK-6", "メッセージを入力してください。", "Write something.")])
+    row = await store.data_key(tx, application_id, principal.subject_id)
     if row is None:
         raise not_found()
-    if row["status"] != "queued":
-        if row["desk_outcome"] == outcome:
-            decided_at: datetime = row["decided_at"]
-            return decided_at
-        raise Problem(409, "already-decided", "The application does not wait any more.", status_now=row["status"])
-    if outcome == "returned" and not message.strip():
-        raise invalid([FieldError("message", "DEC-8", "差し戻しの理由を入力してください。", "Say why it is returned.")])
-    event = ApplicationSubmitted.model_validate_json(row["submitted"])
-    cause = Cause(row["correlation_id"], None, row["traceparent"])
-    now = issuing.clock.now()
-    # Locked as in `decide_applications`: application, exposure, numbers.
-    exposures = await store.lock_exposures(tx, [_party(event)])
-    hard = _findings(_assess(event, issuing.reference, exposures[_party(event)]).returned)
-    returned = hard
-    if outcome == "returned":
-        why = (Finding(rule="DESK", message_ja=message, message_en=message),)
-        returned = {applied.product: hard.get(applied.product, why) for applied in event.products}
-    # Step 3: the person's decision is a fact of its own, so that replay needs no person.
-    made = DeskDecisionMade(
-        application_id=application_id,
-        decided_at=now,
-        decided_by=principal.account_id,
-        person=principal.person,
-        outcome=outcome,
-        message=message,
-    )
-    await issuing.outbox.add(tx, [(made, cause)])
-    caused = replace(cause, causation_id=str(made.event_id))
-    if await issue(tx, [Decision(event, caused, now, "desk", returned, message)], issuing=issuing):
+    if row["wrapped"] is None:
         raise Problem(
             409,
-            "no-numbers",
-            "The branch has no contract number left for this fiscal year.",
-            detail=NO_NUMBERS.message_ja,
+            "data-key-missing",
+            "The key under which messages of this application are sealed is not here.",
+            detail="この申込の個人情報の鍵がない（消去済み、または未着の）ため、メッセージを送信できません。",
         )
-    await store.set_decided_by(tx, application_id, principal.account_id, outcome)
+    data_key = sealed.unwrap(application_id, row["data_key_id"], row["wrapped"], private_key)
+    nonce, ciphertext = data_key.seal(lines.encode(), about=message_id)
+    now = issuing.clock.now()
+    message = Message(
+        message_id=message_id,
+        application_id=application_id,
+        direction="to_contractor",
+        sent_at=now,
+        sent_by=principal.account_id,
+        person=principal.person,
+        data_key_id=data_key.id,
+        nonce=nonce,
+        ciphertext=ciphertext,
+    )
+    if not await store.add_messages(tx, [message]):
+        return
+    told = MessageToContractor(
+        message_id=message_id,
+        application_id=application_id,
+        sent_at=now,
+        sent_by=principal.account_id,
+        text=SealedText(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+    )
+    await issuing.outbox.add(tx, [(told, _cause(row))])
+
+
+async def decide_at_desk(
+    tx: Transaction, application_id: UUID, *, principal: Principal, outcome: str, message: str, issuing: Issuing
+) -> DeskDecision | Proposal:
+    """A person accepts or returns a queued application, or proposes to where four eyes are needed (DESK-1).
+
+    The same again changes nothing; another decision, or a second proposal, is refused with problem 409.
+    """
+    row = await _lock(tx, application_id, principal)
+    if row["status"] != "queued":
+        if row["desk_outcome"] == outcome:
+            return _made(row)
+        raise _already_decided(row)
+    message = message_of(outcome, message)
+    now = issuing.clock.now()
+    proposal = Proposal(outcome, message, principal.account_id, principal.person, now)
+    if issuing.reference.surety(principal.subject_id).desk_approval != FOUR_EYES:
+        return await _decide(tx, row, proposal, principal=principal, issuing=issuing)
+    standing = await store.proposal_of(tx, application_id)
+    if standing is None:
+        await store.add_proposal(tx, application_id, proposal)
+        return proposal
+    if (standing.proposed_by, standing.outcome) == (principal.account_id, outcome):
+        return standing
+    raise Problem(
+        409,
+        "already-proposed",
+        "There is a proposal already: approve it or reject it.",
+        detail=f"{standing.proposer}さんの起案が承認待ちです。承認するか、却下してから改めて起案してください。",
+    )
+
+
+def message_of(outcome: str, typed: str) -> str:
+    """What the contractor is told with a decision. Problem 422 for a return without a reason (DEC-8)."""
+    message = lines_of(typed, "message", longest=REASON_LENGTH)
+    if outcome == "returned" and not message:
+        raise invalid([FieldError("message", "DEC-8", "差し戻しの理由を入力してください。", "Say why it is returned.")])
+    return message
+
+
+async def approve(
+    tx: Transaction,
+    application_id: UUID,
+    *,
+    principal: Principal,
+    issuing: Issuing,
+    proposed_at: datetime | None = None,
+) -> DeskDecision:
+    """A second person approves what another proposed; with that the application is decided (DESK-2).
+
+    `proposed_at` is of the proposal that the person looked at: another one in its place is refused with problem 409.
+    """
+    row = await _lock(tx, application_id, principal)
+    if row["status"] != "queued":
+        if row["decided_by"] == principal.account_id:
+            return _made(row)
+        raise _already_decided(row)
+    proposal = await _standing(tx, application_id, proposed_at)
+    if proposal.proposed_by == principal.account_id:
+        raise Problem(
+            409,
+            "same-person",
+            "Another person than the one who proposed it must approve.",
+            detail="ご自身が起案した内容は承認できません。別の担当者が承認してください。",
+        )
+    return await _decide(tx, row, proposal, principal=principal, issuing=issuing, approves=True)
+
+
+async def reject(
+    tx: Transaction,
+    application_id: UUID,
+    *,
+    principal: Principal,
+    message: str,
+    issuing: Issuing,
+    proposed_at: datetime | None = None,
+) -> datetime:
+    """Put a proposed application back into the queue, with a note of who and why (DESK-3). Returns when.
+
+    The proposer may, too: nothing is decided by that.
+    """
+    row = await _lock(tx, application_id, principal)
+    if row["status"] != "queued":
+        raise _already_decided(row)
+    why = lines_of(message, "message", longest=REASON_LENGTH)
+    if not why:
+        raise invalid([FieldError("message", "DESK-3", "却下の理由を入力してください。", "Say why it is rejected.")])
+    await _standing(tx, application_id, proposed_at)
+    now = issuing.clock.now()
+    await store.reject_proposal(
+        tx, application_id, rejected_by=principal.account_id, person=principal.person, rejected_at=now, message=why
+    )
     return now
 
 
@@ -293,103 +317,73 @@ def not_found() -> Problem:
     return Problem(404, "not-found", "There is no such thing here.")
 
 
-async def _number(
-    tx: Transaction, decisions: Sequence[Decision], reference: Reference
-) -> tuple[list[tuple[Decision, ProductApplied, str]], dict[UUID, Decision]]:
-    """A number for each accepted product, and the decisions for which a branch has none left."""
-    accepted = [
-        (decision, applied, _series(decision))
-        for decision in decisions
-        for applied in decision.submitted.products
-        if applied.product not in decision.returned
-    ]
-    last = await store.draw_numbers(tx, Counter(series for _, _, series in accepted)) if accepted else {}
-    numbered: list[tuple[Decision, ProductApplied, str]] = []
-    unnumbered: dict[UUID, Decision] = {}
-    for decision, applied, series in accepted:
-        surety_id, branch_id, year = series
-        last[series] += 1
-        try:
-            number = number_at(reference.surety(surety_id), branch_id, year, last[series])
-        except (NumbersExhausted, NoNumberingBlocks):
-            log.critical("numbers.exhausted", surety_id=surety_id, branch_id=branch_id, fiscal_year=year)
-            unnumbered[decision.submitted.application_id] = decision
-        else:
-            numbered.append((decision, applied, number))
-    return [row for row in numbered if row[0].submitted.application_id not in unnumbered], unnumbered
+async def _lock(tx: Transaction, application_id: UUID, principal: Principal) -> Row:
+    row = await store.lock_one(tx, application_id, principal.subject_id)
+    if row is None:
+        raise not_found()
+    return row
 
 
-def _series(decision: Decision) -> Series:
-    year = fiscal_year(day_in_japan(decision.decided_at))
-    return (decision.submitted.surety_id, decision.submitted.branch_id, year)
+async def _standing(tx: Transaction, application_id: UUID, proposed_at: datetime | None) -> Proposal:
+    """The proposal of a locked application, if it is the one that was looked at."""
+    proposal = await store.proposal_of(tx, application_id)
+    if proposal is None or (proposed_at is not None and proposed_at != proposal.proposed_at):
+        raise Problem(
+            409,
+            "proposal-is-gone",
+            "There is no such proposal any more.",
+            detail="承認待ちの起案がないか、別の起案に替わっています。画面を更新してご確認ください。",
+        )
+    return proposal
 
 
-def _assess(event: ApplicationSubmitted, reference: Reference, exposure_yen: int) -> domain.Assessment:
-    purchaser, surety = _parties(event, reference)
-    return domain.assess(
-        [domain.Request(p.product, p.form, p.amount_yen, Decimal(p.ratio_percent)) for p in event.products],
-        works_kind=event.works.kind,
-        contract_date=event.works.contract_date,
-        purchaser=purchaser,
-        limits=surety.limits,
-        exposure_yen=exposure_yen,
+async def _decide(
+    tx: Transaction, row: Row, wanted: Proposal, *, principal: Principal, issuing: Issuing, approves: bool = False
+) -> DeskDecision:
+    """Decide a locked application as one person wanted, who is `principal` unless that one `approves`."""
+    application_id, outcome, message = row["id"], wanted.outcome, wanted.message
+    event = ApplicationSubmitted.model_validate_json(row["submitted"])
+    cause = _cause(row)
+    now = issuing.clock.now()
+    # Locked as in `decide_applications`: application, exposure, numbers.
+    exposures = await store.lock_exposures(tx, [party_of(event)])
+    hard = findings_of(assess(event, issuing.reference, exposures[party_of(event)]).returned)
+    returned = hard
+    if outcome == "returned":
+        why = (Finding(rule="DESK", message_ja=message, message_en=message),)
+        returned = {applied.product: hard.get(applied.product, why) for applied in event.products}
+    # Step 3: the person's decision is a fact of its own, so that replay needs no person.
+    made = DeskDecisionMade(
+        application_id=application_id,
+        decided_at=now,
+        decided_by=principal.account_id,
+        person=principal.person,
+        outcome=outcome,
+        message=message,
+        proposed_by=wanted.proposed_by if approves else None,
+        proposer=wanted.proposer if approves else None,
     )
+    await issuing.outbox.add(tx, [(made, cause)])
+    caused = replace(cause, causation_id=str(made.event_id))
+    if await issue(tx, [Decision(event, caused, now, "desk", returned, message)], issuing=issuing):
+        raise Problem(
+            409,
+            "no-numbers",
+            "The branch has no contract number left for this fiscal year.",
+            detail=NO_NUMBERS.message_ja,
+        )
+    await store.set_decided_by(tx, application_id, principal.account_id, principal.person, outcome)
+    await store.remove_proposals(tx, [application_id])
+    return DeskDecision(outcome, now, principal.person)
 
 
-def _parties(event: ApplicationSubmitted, reference: Reference) -> tuple[Purchaser, Surety]:
-    """Who takes part. Raises `Refused` for an application that points at nobody or nothing we know."""
-    if any(applied.product not in PRODUCTS for applied in event.products):
-        raise Refused("product_is_unknown")
-    try:
-        surety = reference.surety(event.surety_id)
-        surety.branch(event.branch_id)
-        return reference.purchaser(event.works.purchaser_id), surety
-    except UnknownSurety:
-        raise Refused("surety_is_unknown") from None
-    except UnknownBranch:
-        raise Refused("branch_is_unknown") from None
-    except UnknownPurchaser:
-        raise Refused("purchaser_is_unknown") from None
+def _made(row: Row) -> DeskDecision:
+    return DeskDecision(row["desk_outcome"], row["decided_at"], row["decider"])
 
 
-def _party(event: ApplicationSubmitted) -> Party:
-    return (event.surety_id, event.contractor.id)
+def _already_decided(row: Row) -> Problem:
+    return Problem(409, "already-decided", "The application does not wait any more.", status_now=row["status"])
 
 
-def _finding(finding: domain.Finding) -> Finding:
-    return Finding.model_validate(asdict(finding))
-
-
-def _findings(returned: Mapping[str, tuple[domain.Finding, ...]]) -> dict[str, tuple[Finding, ...]]:
-    return {product: tuple(map(_finding, findings)) for product, findings in returned.items()}
-
-
-def _sums(guarantees: Sequence[Guarantee]) -> dict[Party, int]:
-    sums: Counter[Party] = Counter()
-    for guarantee in guarantees:
-        sums[guarantee.surety_id, guarantee.contractor_id] += guarantee.amount_yen
-    return dict(sums)
-
-
-def _decided(
-    decision: Decision, paper_numbers: Mapping[tuple[UUID, str], str], reference: Reference
-) -> ApplicationDecided:
-    event = decision.submitted
-    return ApplicationDecided(
-        application_id=event.application_id,
-        decided_at=decision.decided_at,
-        decided_by=decision.decided_by,
-        rules_version=domain.RULES_VERSION,
-        reference_version=reference.version,
-        outcomes=tuple(
-            ProductOutcome(
-                product=applied.product,
-                form=applied.form,
-                outcome="returned" if applied.product in decision.returned else "accepted",
-                reasons=decision.returned.get(applied.product, ()),
-                contract_number=paper_numbers.get((event.application_id, applied.product)),
-            )
-            for applied in event.products
-        ),
-        message=decision.message,
-    )
+def _cause(row: Row) -> Cause:
+    return Cause(row["correlation_id"], None, row["traceparent"])

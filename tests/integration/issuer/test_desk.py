@@ -7,20 +7,7 @@ import uuid
 import pytest
 
 from chassis import sealing
-from tests.support.builders import a_performance_product, a_product, a_record, a_wrapped_data_key, an_application
-from tests.support.consuming import a_consumer
-
-
-def waiting(**changes):
-    return an_application(products=(a_product(ratio_percent="40.1"), a_performance_product()), **changes)
-
-
-@pytest.fixture
-def take(issuer):
-    async def take_these(*events):
-        await a_consumer(issuer.service, issuer.pool).take([a_record(event) for event in events])
-
-    return take_these
+from tests.support.builders import a_performance_product, a_product, a_wrapped_data_key, an_application
 
 
 @pytest.fixture
@@ -42,7 +29,7 @@ async def outcomes(issuer):
     return [outcome["outcome"] for outcome in json.loads(decided)["outcomes"]]
 
 
-async def test_accepting_issues_every_product_and_records_who(issuer, take, post, staff):
+async def test_accepting_issues_every_product_and_records_who(issuer, take, post, staff, waiting):
     event = waiting()
     await take(event)
 
@@ -56,7 +43,7 @@ async def test_accepting_issues_every_product_and_records_who(issuer, take, post
     assert json.loads(made)["decided_by"] == str(staff.account_id)
 
 
-async def test_returning_issues_nothing_and_tells_the_reason(issuer, take, post):
+async def test_returning_issues_nothing_and_tells_the_reason(issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -71,7 +58,7 @@ async def test_returning_issues_nothing_and_tells_the_reason(issuer, take, post)
 
 
 @pytest.mark.parametrize("message", ["", "  ", "　\n"])
-async def test_a_return_needs_a_reason(message, issuer, take, post):
+async def test_a_return_needs_a_reason(message, issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -84,7 +71,7 @@ async def test_a_return_needs_a_reason(message, issuer, take, post):
 
 @pytest.mark.parametrize("char", ["\x00", "\x1b", "\x7f"])
 @pytest.mark.parametrize("action", ["accept", "return"])
-async def test_a_message_that_cannot_be_printed_is_refused(action, char, issuer, take, post):
+async def test_a_message_that_cannot_be_printed_is_refused(*, action, char, issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -94,7 +81,7 @@ async def test_a_message_that_cannot_be_printed_is_refused(action, char, issuer,
     assert await issuer.outbox("ApplicationDecided") == []
 
 
-async def test_a_message_may_have_lines(issuer, take, post):
+async def test_a_message_may_have_lines(issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -102,7 +89,7 @@ async def test_a_message_may_have_lines(issuer, take, post):
 
 
 @pytest.mark.parametrize("action", ["accept", "return"])
-async def test_the_same_decision_again_changes_nothing(action, issuer, take, post):
+async def test_the_same_decision_again_changes_nothing(action, issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -115,7 +102,7 @@ async def test_the_same_decision_again_changes_nothing(action, issuer, take, pos
 
 
 @pytest.mark.parametrize(("first", "second"), [("accept", "return"), ("return", "accept")])
-async def test_another_decision_is_refused(first, second, take, post):
+async def test_another_decision_is_refused(first, second, take, post, waiting):
     event = waiting()
     await take(event)
     await post(event, first, "理由")
@@ -126,7 +113,7 @@ async def test_another_decision_is_refused(first, second, take, post):
     assert answer.json()["type"] == "urn:akashi:problem:already-decided"
 
 
-async def test_of_two_people_at_once_one_decides(issuer, take, post):
+async def test_of_two_people_at_once_one_decides(issuer, take, post, waiting):
     event = waiting()
     await take(event)
 
@@ -153,7 +140,7 @@ async def test_a_person_cannot_accept_what_breaks_a_hard_rule(issuer, take, post
     assert await outcomes(issuer) == ["returned", "accepted"]
 
 
-async def test_staff_see_their_own_surety_only(issuer, take, post):
+async def test_staff_see_their_own_surety_only(issuer, take, post, waiting):
     event = waiting()
     await take(event)
     other = await issuer.person("nankai")
@@ -167,7 +154,7 @@ async def test_staff_see_their_own_surety_only(issuer, take, post):
     assert await issuer.outbox("ApplicationDecided") == []
 
 
-async def test_the_queue_is_paged_without_a_gap_or_a_repeat(issuer, take, staff):
+async def test_the_queue_is_paged_without_a_gap_or_a_repeat(issuer, take, staff, waiting):
     events = [waiting() for _ in range(5)]
     await take(*events)
     seen, cursor = [], None
@@ -181,7 +168,7 @@ async def test_the_queue_is_paged_without_a_gap_or_a_repeat(issuer, take, staff)
     assert seen == sorted(str(event.application_id) for event in events)
 
 
-async def test_what_is_decided_leaves_the_queue(issuer, take, post, staff):
+async def test_what_is_decided_leaves_the_queue(issuer, take, post, staff, waiting):
     event = waiting()
     await take(event)
     await post(event, "accept")
@@ -189,8 +176,79 @@ async def test_what_is_decided_leaves_the_queue(issuer, take, post, staff):
     assert (await issuer.http.get("/api/desk/applications", headers=staff.headers)).json()["items"] == []
 
 
+async def test_the_longest_waiting_comes_first_and_says_since_when(issuer, take, staff, waiting):
+    events = [waiting() for _ in range(3)]
+    for event in events:
+        await take(event)
+
+    items = (await issuer.http.get("/api/desk/applications", headers=staff.headers)).json()["items"]
+
+    assert [item["application_id"] for item in items] == [str(event.application_id) for event in events]
+    assert [item["waiting_since"] for item in items] == sorted(item["waiting_since"] for item in items)
+
+
+async def test_the_queue_can_be_asked_for_one_product(issuer, take, staff, waiting):
+    both, one = waiting(), waiting(products=(a_product(ratio_percent="40.1"),))
+    await take(both, one)
+
+    async def listed(product):
+        query = {"product": product}
+        answer = await issuer.http.get("/api/desk/applications", params=query, headers=staff.headers)
+        return answer.status_code, {item["application_id"] for item in answer.json().get("items", ())}
+
+    assert await listed("performance") == (200, {str(both.application_id)})
+    assert await listed("advance_payment") == (200, {str(both.application_id), str(one.application_id)})
+    assert await listed("bid_bond") == (422, set())
+
+
+async def test_a_decided_application_shows_product_by_product_what_became_of_it(issuer, take, post, staff):
+    products = (a_product(), a_performance_product(form="paper", ratio_percent="10.1"))
+    event = an_application(products=products, works__contract_date="2024-03-31")
+    await take(event)
+    await post(event, "accept", "承りました。")
+
+    shown = (await issuer.http.get(f"/api/desk/applications/{event.application_id}", headers=staff.headers)).json()
+
+    returned, accepted = shown["outcomes"]
+    assert (returned["product"], returned["outcome"], returned["contract_number"], returned["fee"]) == (
+        "advance_payment",
+        "returned",
+        None,
+        None,
+    )
+    assert [finding["rule"] for finding in returned["findings"]] == ["EL-7"]
+    assert (accepted["product"], accepted["outcome"], accepted["amount_yen"]) == ("performance", "accepted", 5_000_000)
+    assert accepted["contract_number"].startswith("102")
+    assert accepted["fee"]["fee_yen"] == 32_500
+    assert (shown["decider"], shown["message"]) == ("東都　審子", "承りました。")
+    assert (shown["purchaser_name"], shown["purchaser_title"]) == ("栃木県", "栃木県知事")
+    assert (shown["surety_name"], shown["branch_name"]) == ("東都建設業保証株式会社", "栃木支店")
+
+
+async def test_a_waiting_application_shows_at_each_product_why(issuer, take, staff, waiting):
+    event = waiting()
+    await take(event)
+
+    shown = (await issuer.http.get(f"/api/desk/applications/{event.application_id}", headers=staff.headers)).json()
+
+    assert [(o["outcome"], [f["rule"] for f in o["findings"]]) for o in shown["outcomes"]] == [
+        (None, ["LIM-1"]),
+        (None, []),
+    ]
+
+
+async def test_who_repeats_anothers_decision_is_told_who_made_it(issuer, take, post, waiting):
+    event = waiting()
+    await take(event)
+    await post(event, "accept")
+
+    again = await post(event, "accept", person=await issuer.person("toto", name="東都　次郎"))
+
+    assert (again.status_code, again.json()["decided_by"]) == (200, "東都　審子")
+
+
 async def test_the_desk_reads_the_contact_once_its_key_is_there_and_never_after_it_is_shredded(
-    issuer, take, staff, keys
+    issuer, take, staff, keys, waiting
 ):
     event = waiting()
     await take(event)
@@ -205,7 +263,7 @@ async def test_the_desk_reads_the_contact_once_its_key_is_there_and_never_after_
     assert contact["mail_address"] == "keiri@takasaki-kensetsu.example"
 
 
-async def test_the_sealed_part_of_an_application_is_not_shown(issuer, take, staff):
+async def test_the_sealed_part_of_an_application_is_not_shown(issuer, take, staff, waiting):
     event = waiting()
     await take(event)
 
@@ -258,7 +316,7 @@ async def test_a_contractors_or_purchasers_token_opens_no_desk(issuer, staff):
     assert answer.status_code == 403
 
 
-async def test_without_numbers_the_desk_cannot_accept_and_nothing_is_recorded(issuer, take, post):
+async def test_without_numbers_the_desk_cannot_accept_and_nothing_is_recorded(issuer, take, post, waiting):
     event = waiting()
     await take(event)
     await issuer.pool.execute("UPDATE number_series SET drawn = 199998")

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,7 +10,7 @@ from chassis.decoding import Refused
 from schemas import contract_number
 from schemas.applications import WithdrawalRequested
 from schemas.certificates import CertificateIssued
-from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, WithdrawalRefused
+from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, Fee, WithdrawalRefused
 from tests.support.builders import a_performance_product, a_product, a_record, an_application
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked, statements_of
@@ -305,3 +306,39 @@ async def test_the_last_number_of_a_year_is_given(rules):
 
     (issued,) = await rules.told(CertificateIssued)
     assert issued.contract_number.startswith("10276-99999")
+
+
+async def test_every_accepted_product_has_a_fee_on_paper_too(rules):
+    await rules.decide(an_application(products=(a_product(), a_performance_product(form="paper"))))
+
+    (decided,) = await rules.told(ApplicationDecided)
+    lines = [
+        [(line.base_yen, line.rate_percent, line.fee_yen) for line in outcome.fee.lines] for outcome in decided.outcomes
+    ]
+    assert lines == [
+        [(10_000_000, "0.380", 38_000), (10_000_000, "0.335", 33_500)],
+        [(5_000_000, "0.650", 32_500)],
+    ]
+    assert [outcome.fee.fee_yen for outcome in decided.outcomes] == [71_500, 32_500]
+    kept = await rules.pool.fetch("SELECT fee FROM guarantee ORDER BY product")
+    assert [Fee.model_validate_json(row["fee"]) for row in kept] == [outcome.fee for outcome in decided.outcomes]
+
+
+async def test_what_is_returned_has_no_fee(rules):
+    await rules.decide(an_application(works__contract_date="2024-03-31"))
+
+    (decided,) = await rules.told(ApplicationDecided)
+    assert [(outcome.outcome, outcome.fee) for outcome in decided.outcomes] == [("returned", None)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "rate"),
+    [(datetime(2026, 3, 31, 14, 59, 59, tzinfo=UTC), "0.400"), (datetime(2026, 3, 31, 15, tzinfo=UTC), "0.380")],
+)
+async def test_the_rates_are_those_of_the_decisions_day_in_japan(moment, rate, rules, clock):
+    clock.pass_(seconds=(moment - clock.now()).total_seconds())
+
+    await rules.decide(an_application())
+
+    (decided,) = await rules.told(ApplicationDecided)
+    assert decided.outcomes[0].fee.lines[0].rate_percent == rate

@@ -5,7 +5,7 @@ import pytest
 
 from documents.certificate import certificate_file_name, certificate_pdf
 from documents.certificate_view import certificate_view
-from documents.html import STYLE_SHEET, certificate_html
+from documents.html import STATIC, certificate_html
 from tests.unit.documents.samples import AT, NUMBER, a_content, text_of
 
 CHANGED = {"version": 3, "change_number": 2, "jv_name": "髙﨑・𠮷田特定建設工事共同企業体"}
@@ -129,7 +129,7 @@ def test_every_class_of_the_page_is_in_the_style_sheet():
     classes = set(
         re.findall(r"certificate[-\w]*", " ".join(re.findall(r'class="([^"]*)"', page(specimen=True, **CHANGED))))
     )
-    styled = set(re.findall(r"\.(certificate[-\w]*)", STYLE_SHEET.read_text()))
+    styled = set(re.findall(r"\.(certificate[-\w]*)", (STATIC / "certificate.css").read_text()))
 
     assert classes <= styled
     assert styled <= classes
