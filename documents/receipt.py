@@ -12,6 +12,18 @@ TITLE: Final = "電子証書照会記録"
 
 
 @dataclass(frozen=True)
+class LogEntry:
+    """Where the transparency log has certificate and look, and what was signed over it."""
+
+    origin: str
+    registration_index: int
+    view_index: int
+    size: int
+    root_sha256: str
+    signed_at: datetime
+
+
+@dataclass(frozen=True)
 class ViewReceipt:
     """One successful look at one certificate."""
 
@@ -31,13 +43,23 @@ class ViewReceipt:
     surety_name: str
     viewing_platform_name: str
     specimen: bool
+    #: None for the seconds until the log is signed.
+    log_entry: LogEntry | None = None
 
 
 def view_receipt_pdf(receipt: ViewReceipt) -> bytes:
     """The record on one A4 page. Same receipt, same bytes. Raises `CharacterNotPrintable` and `DoesNotFitOnePage`."""
     viewed_at = jst_minute(receipt.viewed_at)
+    entry = receipt.log_entry
     values = {
         **asdict(receipt),
+        "log_entry": None
+        if entry is None
+        else {
+            "places": f"登録 {entry.registration_index}　照会 {entry.view_index}　記録の総数 {entry.size}",
+            "root": entry.root_sha256,
+            "signed": f"{entry.origin}　署名日時 {_jst_second(entry.signed_at)}",
+        },
         "heading": TITLE,
         "statement": f"下記の電子証書について、発注者様が{receipt.viewing_platform_name}において保証契約番号と認証キー"
         "により照会し、その内容を表示したことを記録します。",
@@ -69,6 +91,10 @@ def view_receipt_pdf(receipt: ViewReceipt) -> bytes:
         specimen=receipt.specimen,
         at=receipt.viewed_at,
     )
+
+
+def _jst_second(at: datetime) -> str:
+    return at.astimezone(JST).strftime("%Y/%m/%d %H:%M:%S")
 
 
 def view_receipt_file_name(receipt: ViewReceipt) -> str:

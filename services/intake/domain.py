@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
+from documents.rendering import unprintable
 from reference.codes import (
     ADVANCE_PAYMENT,
     ALWAYS,
@@ -181,7 +182,16 @@ def _line(
         return
     if len(value) > limit:
         yield Fault(path, rule, f"{limit}文字以内で入力してください。", f"At most {limit} characters.")
-    yield from _printable(path, rule, value)
+    faults = list(_printable(path, rule, value))
+    yield from faults
+    char = None if faults else unprintable(value)
+    if char is not None:
+        yield Fault(
+            path,
+            rule,
+            f"証書に印刷できない文字「{char}」が含まれています。",
+            f"Contains {char!r}, which no document can print.",
+        )
 
 
 def _printable(path: str, rule: str, value: str, *, allowed: str = "") -> Iterator[Fault]:

@@ -1,11 +1,12 @@
 """What holds for each of them."""
 
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from documents.rendering import CharacterNotPrintable, DoesNotFitOnePage, draw, refuse_unprintable
+from documents.rendering import CharacterNotPrintable, DoesNotFitOnePage, draw, unprintable
 from tests.unit.documents.samples import AT, DOCUMENTS, FILE_NAMES, KEY, LONG, NUMBER, a_key_notice, read, text_of
 
 #: One point is 1/72 inch; A4 is 210 mm by 297 mm.
@@ -70,12 +71,30 @@ def test_a_control_character_is_refused_by_name():
         DOCUMENTS["key_notice"](works_name="東山\x07橋")
 
 
-def test_names_can_be_asked_about_before_they_are_taken_in():
-    refuse_unprintable(["髙﨑", "𠮷田 #x", ""])
-    with pytest.raises(CharacterNotPrintable, match=r"U\+1F600"):
-        refuse_unprintable(["髙﨑", "𠮷田😀"])
-    with pytest.raises(CharacterNotPrintable, match=r"U\+202E"):
-        refuse_unprintable(["\u202e"])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("髙﨑建設", None),
+        ("𠮷田組 #x", None),
+        ("辻\U000e0100工務店", None),
+        ("", None),
+        ("𠮷田😀", "😀"),
+        ("\u202e", "\u202e"),
+    ],
+)
+def test_names_can_be_asked_about_before_they_are_taken_in(name, first):
+    assert unprintable(name) == first
+
+
+def test_every_character_that_is_let_pass_unasked_has_a_glyph():
+    kanji = "".join(
+        char
+        for code in range(0x20, 0x10000)
+        if (char := chr(code)).encode("cp932", "ignore") and not unicodedata.category(char).startswith("C")
+    )
+
+    # As one text, so that it is the fonts that answer.
+    assert unprintable(f"{kanji}𠮷") is None
 
 
 @every_document
