@@ -18,7 +18,7 @@ async def test_a_contractor_signs_in_by_keyboard_and_out_again(stack: RunningSta
         await page.keyboard.press("Tab")
         await page.keyboard.type(PASSWORD)
         await page.keyboard.press("Enter")
-        await page.wait_for_url("**/contractor/toto/")
+        await page.wait_for_url(f"{screen.base_url}/contractor/toto/")
         await screen.is_sound("home")
         await page.get_by_role("button", name="ログアウト").click()
         await page.wait_for_url("**/contractor/sign-in")
