@@ -9,6 +9,9 @@
     signing/authority.pem                                         key and certificate of a local authority for PDFs
     signing/{intake,registry}.pem                                 key and certificate of each that signs PDFs
     {intake,registry}/document_key.pem, document_chain.pem        the same, as the services read it
+    registry/log_key, registry/log_verifier_key                   Ed25519, as C2SP signed-note writes them: the log's
+    witness/key, witness/log_verifier_key                         of the witness of this machine, and whom it watches
+    registry/witness_verifier_key                                 the public half of the witness'
 
 Each service is given its own folder and no other. Nobody is given `signing`.
 """
@@ -27,10 +30,14 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from documents.authority import KeyAndCertificate, make_authority, make_signing_certificate
+from transparency.signatures import KEY_BYTES, SignerKey
 
 #: Of authority and signers. A replacement is due before: remove the old files, and start again.
 SIGNING_LASTS: Final = timedelta(days=3650)
 SERVICES = ("intake", "issuer", "registry", "notifier")
+#: Names of keys are for ever: every checkpoint and every kept proof bears them.
+LOG_NAME: Final = "log.akashi.example/registry"
+WITNESS_NAME: Final = "witness.akashi.example/local"
 
 
 def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
@@ -53,6 +60,12 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
     keep("registry/pepper", lambda: pepper)
     for service in ("intake", "issuer", "registry"):
         keep(f"{service}/at_rest_key", _random_key)
+
+    log_key = SignerKey.parse(keep("registry/log_key", partial(_note_key, LOG_NAME)))
+    keep("registry/log_verifier_key", partial(str, log_key.verifier))
+    keep("witness/log_verifier_key", partial(str, log_key.verifier))
+    witness_key = SignerKey.parse(keep("witness/key", partial(_note_key, WITNESS_NAME)))
+    keep("registry/witness_verifier_key", partial(str, witness_key.as_cosigner().verifier))
 
     # Key and certificate in one file each: several who make them at once must not mix theirs.
     authority = _pair(keep("signing/authority.pem", _authority))
@@ -111,6 +124,10 @@ def _random_key() -> str:
 
 def _private_key() -> str:
     return base64.b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def _note_key(name: str) -> str:
+    return SignerKey(name, secrets.token_bytes(KEY_BYTES)).secret_text()
 
 
 def _public_half(private_key: str) -> str:

@@ -43,7 +43,7 @@ from chassis.web.wording import LANGUAGE, LANGUAGES, Wording
 
 HERE: Final = Path(__file__).parent
 #: Paths that answer programs, with documents.
-FOR_PROGRAMS: Final = ("/api/", "/health/", "/metrics", "/openapi.json", "/docs", "/static/")
+FOR_PROGRAMS: Final = ("/api/", "/log/", "/health/", "/metrics", "/openapi.json", "/docs", "/static/")
 MOST_FIELDS: Final = 400
 LANGUAGE_COOKIE: Final = "akashi_language"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         postgres_port=int(
             (os.environ.get("AKASHI_POSTGRES_PORT") if "postgres" in left_out else None) or postgres.port
         ),
+        witness=None if "witness" in left_out else f"http://127.0.0.1:{ports['witness']}",
     )
 
     async def make_secrets() -> None:
@@ -58,6 +60,7 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         server(postgres, after=("secrets",)),
         server(kafka),
         _mailbox(state / "mailbox", ports),
+        _witness(state, ports["witness"]),
         StepSpec("databases", make_databases, after=("postgres",)),
         StepSpec("topics", make_topics, after=("kafka",)),
         *(_service(name, state, ports, at) for name in SERVICES),
@@ -74,6 +77,8 @@ class _Neighbours:
     kafka: str
     postgres_host: str
     postgres_port: int
+    #: None where it is left out.
+    witness: str | None
 
 
 def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
@@ -90,6 +95,9 @@ def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) 
     match name:
         case "intake":
             settings["AKASHI_PURCHASER_URL"] = f"http://127.0.0.1:{ports['registry']}"
+        case "registry" if at.witness is not None:
+            # Its key lies among the secrets, which are not made yet.
+            settings["AKASHI_WITNESSES"] = json.dumps([{"url": at.witness, "key": "witness_verifier_key"}])
         case "notifier":
             settings |= {
                 "AKASHI_SMTP_HOST": "127.0.0.1",
@@ -117,6 +125,22 @@ def _mailbox(folder: Path, ports: Mapping[str, int]) -> ProcessSpec:
         environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1"},
         is_ready=lambda: _answers_ok(ports["mailbox"], "/readyz"),
         address=f"http://127.0.0.1:{ports['mailbox']}",
+    )
+
+
+def _witness(state: Path, port: int) -> ProcessSpec:
+    """Nobody waits for it: certificates are signed for without it, too."""
+    folder = state / "witness"
+    chosen = {"--secrets": state / "secrets" / "witness", "--state": folder / "seen.json", "--port": port}
+    options = [str(part) for pair in chosen.items() for part in pair]
+    return ProcessSpec(
+        name="witness",
+        command=lambda: [sys.executable, "-m", "deploy.witness", *options],
+        environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1"},
+        is_ready=lambda: _answers_ok(port, "/"),
+        address=f"http://127.0.0.1:{port}",
+        after=("secrets",),
+        prepare=lambda: folder.mkdir(mode=0o700, exist_ok=True),
     )
 
 

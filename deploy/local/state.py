@@ -24,6 +24,7 @@ PREFERRED_PORTS: Mapping[str, int] = {
     "issuer": 8102,
     "registry": 8103,
     "notifier": 8104,
+    "witness": 8127,
     "mailbox": 8125,
     "smtp": 8126,
     "postgres": 8132,

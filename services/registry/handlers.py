@@ -3,10 +3,13 @@
 Each gets an open transaction; none commits or publishes. The numbers of steps are those of docs/the-flow.md.
 """
 
+import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -26,11 +29,37 @@ from schemas.certificates import CertificateIssued
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.registry import domain, store
+from services.registry.log import appending, documents
+from services.registry.log.appending import Arrival
+from transparency.commitments import SALT_BYTES
+from transparency.errors import DoesNotVerify
 
 log = structlog.get_logger()
 
 #: The counter of an account as a whole.
 WHOLE_ACCOUNT = b""
+
+
+class Arrivals(Protocol):
+    """When a certificate arrived, and the salt of its leaves: now and by chance, or as it was told when it was so."""
+
+    def of(self, event: CertificateIssued) -> Arrival: ...
+
+
+def draw_salt() -> bytes:
+    return os.urandom(SALT_BYTES)
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """Certificates that arrive now."""
+
+    clock: Clock
+    draw: Callable[[], bytes] = draw_salt
+
+    def of(self, event: CertificateIssued) -> Arrival:
+        # Clocks differ. A registration before its issue would be a finding for ever.
+        return Arrival(max(self.clock.now(), event.issued_at), self.draw())
 
 
 @dataclass(frozen=True)
@@ -40,10 +69,17 @@ class Registering:
     clock: Clock
     outbox: Outbox
     limits: domain.Limits
+    arrivals: Arrivals
     #: Pepper by its id, which every certificate names.
     peppers: Mapping[str, bytes] = field(repr=False)
     #: How long a browser that gave number and key may read on.
     open_for: timedelta = timedelta(minutes=30)
+    #: Salts of views.
+    draw: Callable[[], bytes] = draw_salt
+
+
+class PlaceDiffers(Exception):
+    """A leaf that was told to be at one place of the log would get another one."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +97,41 @@ async def register_certificates(
 ) -> None:
     """Record certificates and tell when they arrived. A repeat changes nothing and tells nothing.
 
-    When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2).
+    When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2), and each has its
+    two leaves in the log, in the order of the batch.
     """
     contents = {received.event.certificate_id: _checked_content(received.event, registering) for received in batch}
-    # Step 6: certificate row and its announcement, in one transaction.
+    # Step 6: certificate row, leaves and announcement, in one transaction.
     by_id = {received.event.certificate_id: received for received in batch}
-    now = registering.clock.now()
-    new = await store.add_certificates(tx, [(r.event, contents[identity]) for identity, r in by_id.items()], now)
-    repeats = [r.event for r in batch if r.event.certificate_id not in new or r is not by_id[r.event.certificate_id]]
+    arrivals = {identity: registering.arrivals.of(received.event) for identity, received in by_id.items()}
+    added = await store.add_certificates(
+        tx, [(r.event, contents[identity], arrivals[identity].registered_at) for identity, r in by_id.items()]
+    )
+    repeats = [r.event for r in batch if r.event.certificate_id not in added or r is not by_id[r.event.certificate_id]]
     await _check_repeats(tx, repeats)
+    new = [(received, arrivals[identity]) for identity, received in by_id.items() if identity in added]
+    # The log's lock is the last one: from here on others wait for us, and we for nobody.
+    places = await appending.append_registrations(tx, [(received.event, arrival) for received, arrival in new])
     await registering.outbox.add(
         tx,
-        [(_registered(received.event, now), received.cause) for identity, received in by_id.items() if identity in new],
+        [
+            (_registered(received.event, arrival, places[received.event.certificate_id]), received.cause)
+            for received, arrival in new
+        ],
     )
+
+
+async def replay_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> None:
+    """Record views as they were told, in this order, without telling them again. A repeat changes nothing.
+
+    The accounts must be there. Raises `PlaceDiffers` where the log would not be what it was; one that was told without
+    a place (before there was a log, or before its certificate was in it) is recorded without a leaf.
+    """
+    added = await store.add_views(tx, viewed)
+    placed = [each for each in viewed if each.view_id in added and each.leaf_index is not None]
+    places = await appending.append_views(tx, [(each, base64.b64decode(each.salt or "")) for each in placed])
+    if any(places.get(each.view_id) != each.leaf_index for each in placed):
+        raise PlaceDiffers("view")
 
 
 async def look_up(
@@ -84,6 +142,18 @@ async def look_up(
     A wrong key, an unknown number and another purchaser's certificate all get the same answer after the same work.
     The problem is returned, not raised: the count of the failure must be committed.
     """
+    found = await _find(tx, number_typed, key_typed, principal=principal, registering=registering)
+    if isinstance(found, Problem):
+        return found
+    viewed = await _record_view(tx, found[0], principal, registering)
+    await _tell_view(tx, viewed, registering)
+    return Found(found[0], found, viewed.view_id)
+
+
+async def _find(
+    tx: Transaction, number_typed: str, key_typed: str, *, principal: Principal, registering: Registering
+) -> Sequence[Record] | Problem:
+    """Every version, the latest first."""
     number = contract_number.normalise(number_typed)
     key = authentication_key.normalise(key_typed)
     now = registering.clock.now()
@@ -109,8 +179,7 @@ async def look_up(
         return _not_found()
     await store.uncount_attempt(tx, principal.account_id, sorted(subjects))
     await store.forget_old_attempts(tx, principal.account_id, since)
-    view_id = await _record_view(tx, latest, principal, registering)
-    return Found(latest, versions, view_id)
+    return versions
 
 
 async def open_certificate(
@@ -127,12 +196,16 @@ async def open_certificate(
     One look with number and key is one view, however often its pages and files are fetched afterwards; giving the key
     again is another view, and the while begins anew.
     """
-    found = await look_up(tx, number_typed, key_typed, principal=principal, registering=registering)
-    if isinstance(found, Found):
-        now = registering.clock.now()
-        await store.close_old(tx, session, now - registering.open_for)
-        await store.open_for_session(tx, session, found.latest["contract_number"], found.view_id, now)
-    return found
+    found = await _find(tx, number_typed, key_typed, principal=principal, registering=registering)
+    if isinstance(found, Problem):
+        return found
+    viewed = await _record_view(tx, found[0], principal, registering)
+    now = registering.clock.now()
+    await store.close_old(tx, session, now - registering.open_for)
+    await store.open_for_session(tx, session, viewed.contract_number, viewed.view_id, now)
+    # After the rows of the session: a person who signs out meanwhile must not keep the whole log waiting.
+    await _tell_view(tx, viewed, registering)
+    return Found(found[0], found, viewed.view_id)
 
 
 def _checked_content(event: CertificateIssued, registering: Registering) -> bytes:
@@ -146,6 +219,10 @@ def _checked_content(event: CertificateIssued, registering: Registering) -> byte
         raise Refused("contract_number_is_wrong")
     if event.authentication_key.pepper_id not in registering.peppers:
         raise Refused("pepper_is_unknown")
+    try:
+        documents.of_issued(event)
+    except DoesNotVerify:
+        raise Refused("cannot_be_a_leaf") from None
     return content
 
 
@@ -160,27 +237,35 @@ async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) 
             raise Refused("certificate_differs_from_recorded")
 
 
-async def _record_view(tx: Transaction, latest: Record, principal: Principal, registering: Registering) -> UUID:
-    # Step 10: the view and its announcement, in one transaction.
-    view_id = uuid7()
-    now = registering.clock.now()
-    await store.add_view(tx, view_id, latest["certificate_id"], principal.account_id, now)
+async def _record_view(
+    tx: Transaction, latest: Record, principal: Principal, registering: Registering
+) -> CertificateViewed:
+    # Step 10: the view, its leaf and its announcement, in one transaction.
     viewed = CertificateViewed(
-        view_id=view_id,
+        view_id=uuid7(),
         certificate_id=latest["certificate_id"],
         contract_number=latest["contract_number"],
         version=latest["version"],
         application_id=latest["application_id"],
         purchaser_id=latest["purchaser_id"],
         viewed_by=principal.account_id,
-        viewed_at=now,
+        viewed_at=max(registering.clock.now(), latest["registered_at"]),
     )
+    await store.add_views(tx, [viewed])
+    return viewed
+
+
+async def _tell_view(tx: Transaction, viewed: CertificateViewed, registering: Registering) -> None:
+    salt = registering.draw()
+    places = await appending.append_views(tx, [(viewed, salt)])
+    if viewed.view_id in places:
+        place = {"leaf_index": places[viewed.view_id], "salt": base64.b64encode(salt).decode()}
+        viewed = viewed.model_copy(update=place)
     await registering.outbox.add(tx, [(viewed, current_cause())])
-    log.info("certificate.viewed", certificate_id=str(latest["certificate_id"]))
-    return view_id
+    log.info("certificate.viewed", certificate_id=str(viewed.certificate_id))
 
 
-def _registered(event: CertificateIssued, now: datetime) -> CertificateRegistered:
+def _registered(event: CertificateIssued, arrival: Arrival, leaf_index: int) -> CertificateRegistered:
     return CertificateRegistered(
         certificate_id=event.certificate_id,
         contract_number=event.contract_number,
@@ -191,7 +276,9 @@ def _registered(event: CertificateIssued, now: datetime) -> CertificateRegistere
         surety_id=event.surety_id,
         purchaser_id=event.purchaser_id,
         content_sha256=event.content_sha256,
-        registered_at=now,
+        registered_at=arrival.registered_at,
+        leaf_index=leaf_index,
+        salt=base64.b64encode(arrival.salt).decode(),
     )
 
 

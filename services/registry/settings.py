@@ -1,6 +1,19 @@
 """What the registry needs beyond the common settings."""
 
+from pydantic import BaseModel, ConfigDict
+
 from chassis.settings import ServiceSettings
+
+
+class WitnessSettings(BaseModel):
+    """Somebody else who sees our checkpoints."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: Below it is `add-checkpoint`.
+    url: str
+    #: Its verifier key (type 0x04), or the name of the secret that holds it.
+    key: str
 
 
 class RegistrySettings(ServiceSettings):
@@ -10,3 +23,9 @@ class RegistrySettings(ServiceSettings):
     throttle_window_seconds: int = 900
     #: A browser that gave number and key may read on for so long, until it signs out.
     certificate_open_seconds: int = 1800
+    #: The log's name in its checkpoints; that of its key when empty.
+    log_origin: str = ""
+    #: A checkpoint is signed at most so often, and its witnesses are asked as often.
+    log_sign_seconds: float = 1.0
+    #: As JSON.
+    witnesses: tuple[WitnessSettings, ...] = ()

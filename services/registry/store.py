@@ -8,18 +8,19 @@ from asyncpg import Record
 
 from chassis.postgres import Transaction
 from schemas.certificates import CertificateIssued
+from schemas.views import CertificateViewed
 
 # Another certificate under a number and version, or for an application, product and version, is refused by the
-# constraints; only a repeat of the same certificate is let go. $14 is our clock: 電子保証発行日時.
+# constraints; only a repeat of the same certificate is let go. $14 is when each arrived: 電子保証発行日時.
 INSERT_CERTIFICATES = """
 INSERT INTO certificate (certificate_id, contract_number, version, change_number, application_id, product, surety_id,
     purchaser_id, issued_at, content, content_sha256, key_digest, pepper_id, registered_at)
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id,
-    purchaser_id, issued_at, content, content_sha256, key_digest, pepper_id, $14
+    purchaser_id, issued_at, content, content_sha256, key_digest, pepper_id, registered_at
 FROM unnest($1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[])
+    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[])
     AS c (certificate_id, contract_number, version, change_number, application_id, product, surety_id,
-    purchaser_id, issued_at, content, content_sha256, key_digest, pepper_id)
+    purchaser_id, issued_at, content, content_sha256, key_digest, pepper_id, registered_at)
 ORDER BY certificate_id
 ON CONFLICT (certificate_id) DO NOTHING
 RETURNING certificate_id
@@ -34,7 +35,13 @@ SELECT certificate_id, contract_number, version, change_number, application_id, 
     issued_at, content, content_sha256, key_digest, pepper_id, registered_at
 FROM certificate WHERE contract_number = $1 ORDER BY version DESC
 """
-INSERT_VIEW = "INSERT INTO view (view_id, certificate_id, account_id, viewed_at) VALUES ($1, $2, $3, $4)"
+INSERT_VIEWS = """
+INSERT INTO view (view_id, certificate_id, account_id, viewed_at)
+SELECT view_id, certificate_id, account_id, viewed_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS v (view_id, certificate_id, account_id, viewed_at)
+ON CONFLICT (view_id) DO NOTHING
+RETURNING view_id
+"""
 # Counts the attempt before it is checked, so that many at once cannot all pass. $1 account, $2 subjects, $3 now,
 # $4 the beginning of the oldest window that still counts
 COUNT_ATTEMPT = """
@@ -60,7 +67,7 @@ DELETE_OLD_OPENED = "DELETE FROM opened_certificate WHERE session_sha256 = $1 AN
 # Asks for session, account and purchaser, though the first tells the others. $1 session, $2 account, $3 purchaser,
 # $4 number, $5 the earliest opening that still counts
 SELECT_OPENED = """
-SELECT opened.opened_at, view.viewed_at, view.certificate_id
+SELECT opened.opened_at, view.view_id, view.viewed_at, view.certificate_id
 FROM opened_certificate AS opened JOIN view USING (view_id) JOIN certificate USING (certificate_id)
 WHERE opened.session_sha256 = $1 AND view.account_id = $2 AND certificate.purchaser_id = $3
     AND opened.contract_number = $4 AND certificate.contract_number = $4 AND opened.opened_at > $5
@@ -95,11 +102,12 @@ SELECT_LOOKED_AT = (
 COUNT_LOOKS = "SELECT count(*) FROM view WHERE account_id = $1"
 
 
-async def add_certificates(
-    tx: Transaction, issued: Sequence[tuple[CertificateIssued, bytes]], registered_at: datetime
-) -> set[UUID]:
-    """Record certificates, each with its content's canonical bytes, and return the ids of those not here before."""
-    events = [event for event, _ in issued]
+async def add_certificates(tx: Transaction, issued: Sequence[tuple[CertificateIssued, bytes, datetime]]) -> set[UUID]:
+    """Record certificates and return the ids of those not here before.
+
+    Each with its content's canonical bytes, and when it arrived.
+    """
+    events = [event for event, _, _ in issued]
     rows = await tx.fetch(
         INSERT_CERTIFICATES,
         [e.certificate_id for e in events],
@@ -111,11 +119,11 @@ async def add_certificates(
         [e.surety_id for e in events],
         [e.purchaser_id for e in events],
         [e.issued_at for e in events],
-        [content.decode() for _, content in issued],
+        [content.decode() for _, content, _ in issued],
         [e.content_sha256 for e in events],
         [e.authentication_key.digest for e in events],
         [e.authentication_key.pepper_id for e in events],
-        registered_at,
+        [registered_at for _, _, registered_at in issued],
     )
     return {row["certificate_id"] for row in rows}
 
@@ -130,8 +138,16 @@ async def certificates(tx: Transaction, contract_number: str) -> list[Record]:
     return await tx.fetch(SELECT_CERTIFICATES, contract_number)
 
 
-async def add_view(tx: Transaction, view_id: UUID, certificate_id: UUID, account_id: UUID, now: datetime) -> None:
-    await tx.execute(INSERT_VIEW, view_id, certificate_id, account_id, now)
+async def add_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> set[UUID]:
+    """Record views and return the ids of those not here before."""
+    rows = await tx.fetch(
+        INSERT_VIEWS,
+        [event.view_id for event in viewed],
+        [event.certificate_id for event in viewed],
+        [event.viewed_by for event in viewed],
+        [event.viewed_at for event in viewed],
+    )
+    return {row["view_id"] for row in rows}
 
 
 async def count_attempt(

@@ -12,6 +12,8 @@ from schemas.certificates import CertificateContent
 from services.registry import store
 from services.registry.domain import standing
 from services.registry.handlers import Registering
+from services.registry.log import documents
+from services.registry.log.proving import Proof, prove
 
 PER_PAGE: Final = 20
 #: 最近照会した電子証書: how many, out of how many looks.
@@ -42,6 +44,17 @@ class Version:
     def change_number(self) -> int:
         return self.content.change_number
 
+    async def proof(self, tx: Transaction) -> Proof | None:
+        """That its registration is in the log; None for the seconds until a checkpoint covers it."""
+        registration = documents.of_registration(
+            certificate_id=self.certificate_id,
+            contract_number=self.content.contract_number,
+            version=self.number,
+            content_sha256=self.content_sha256,
+            registered_at=self.registered_at,
+        )
+        return await prove(tx, self.certificate_id, registration)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -51,12 +64,26 @@ class Opened:
     history: Sequence[Version]
     #: What the look showed; by now another version may be the latest.
     looked_at: Version
+    view_id: UUID
     viewed_at: datetime
     closes_at: datetime
 
     def version(self, number: int | None) -> Version | None:
         """The latest when no number is given; None for one that does not stand."""
         return next((each for each in self.history if number in (None, each.number)), None)
+
+    async def proof_of_look(self, tx: Transaction, *, principal: Principal) -> Proof | None:
+        """That the look itself is in the log."""
+        view = documents.of_view(
+            view_id=self.view_id,
+            certificate_id=self.looked_at.certificate_id,
+            contract_number=self.looked_at.content.contract_number,
+            version=self.looked_at.number,
+            purchaser_id=principal.subject_id,
+            viewed_by=principal.account_id,
+            viewed_at=self.viewed_at,
+        )
+        return await prove(tx, self.view_id, view)
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,7 @@ async def opened(
     return Opened(
         history=standing(versions),
         looked_at=next(each for each in versions if each.certificate_id == row["certificate_id"]),
+        view_id=row["view_id"],
         viewed_at=row["viewed_at"],
         closes_at=row["opened_at"] + registering.open_for,
     )

@@ -17,10 +17,26 @@ pytestmark = pytest.mark.timeout(900)
 RECOVERY_SECONDS = 180
 
 OWN_SECRETS = {
-    "intake": {"at_rest_key", "database_password", "private_key", "public_keys"},
-    "issuer": {"database_password", "pepper", "private_key", "public_keys"},
-    "desk": {"database_password", "pepper", "private_key", "public_keys"},
-    "registry": {"database_password", "pepper"},
+    "intake": {
+        "at_rest_key",
+        "database_password",
+        "document_chain.pem",
+        "document_key.pem",
+        "private_key",
+        "public_keys",
+    },
+    "issuer": {"at_rest_key", "database_password", "pepper", "private_key", "public_keys"},
+    "desk": {"at_rest_key", "database_password", "pepper", "private_key", "public_keys"},
+    "registry": {
+        "at_rest_key",
+        "database_password",
+        "document_chain.pem",
+        "document_key.pem",
+        "log_key",
+        "log_verifier_key",
+        "pepper",
+        "witness_verifier_key",
+    },
     "notifier": {"database_password", "private_key"},
 }
 
@@ -83,7 +99,7 @@ async def test_three_issuers_share_the_work(stack: Compose) -> None:
 # --- closed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", [*SERVICES, *ONCE])
+@pytest.mark.parametrize("part", [*SERVICES, *ONCE, "witness"])
 def test_a_container_of_ours_may_do_nothing_beyond_its_work(stack: Compose, part: str) -> None:
     (container,) = stack.containers(part)
     host = container["HostConfig"]
@@ -94,10 +110,10 @@ def test_a_container_of_ours_may_do_nothing_beyond_its_work(stack: Compose, part
     assert "no-new-privileges:true" in host["SecurityOpt"]
     assert not host["Privileged"]
     writable = {mount["Destination"] for mount in container["Mounts"] if mount["RW"]}
-    assert not writable or part == "secrets"
+    assert not writable or part in ("secrets", "witness")
 
 
-@pytest.mark.parametrize("part", [*SERVICES, "postgres", "kafka", "mailbox"])
+@pytest.mark.parametrize("part", [*SERVICES, "postgres", "kafka", "mailbox", "witness"])
 def test_no_process_is_root_or_could_become_it(stack: Compose, part: str) -> None:
     status = dict(
         line.split(":\t", 1) for line in stack.run(part, "cat", "/proc/1/status").splitlines() if ":\t" in line
@@ -120,9 +136,14 @@ def test_an_image_can_neither_install_nor_compile(stack: Compose, image: str) ->
     assert _in_image(stack, image, tools) == ""
 
 
+#: What every service stands on, and what some draw or prove with.
+ROOMS = {"chassis", "reference", "schemas", "services"}
+MORE_ROOMS = {"intake": {"documents"}, "registry": {"documents", "transparency"}}
+
+
 @pytest.mark.parametrize("image", [image for image in IMAGES if image != "console"])
 def test_an_image_holds_one_service(stack: Compose, image: str) -> None:
-    assert _in_image(stack, image, "ls /app").split() == ["chassis", "reference", "schemas", "services"]
+    assert set(_in_image(stack, image, "ls /app").split()) == ROOMS | MORE_ROOMS.get(image, set())
     assert _in_image(stack, image, "ls -d /app/services/*/").split() == [
         "/app/services/__pycache__/",
         f"/app/services/{image}/",
@@ -209,7 +230,7 @@ async def test_services_wait_for_neighbours_that_come_later(stack: Compose) -> N
         stack.engine(["start"], service)
     await eventually(lambda: _answers_live(stack, "intake"), RECOVERY_SECONDS)
     assert not stack.is_ready("intake")
-    for neighbour in ("kafka", "postgres", "mailbox"):
+    for neighbour in ("kafka", "postgres", "mailbox", "witness"):
         stack.engine(["start"], neighbour)
     await _recovered(stack)
 

@@ -1,6 +1,7 @@
 """The page of a certificate that is open in this browser, and the files that go into the purchaser's own."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,7 @@ from chassis.web.wording import noted
 from documents.certificate import certificate_file_name, certificate_pdf
 from documents.certificate_view import certificate_view
 from documents.html import certificate_html
-from documents.receipt import ViewReceipt, view_receipt_file_name, view_receipt_pdf
+from documents.receipt import LogEntry, ViewReceipt, view_receipt_file_name, view_receipt_pdf
 from documents.rendering import CharacterNotPrintable, DoesNotFitOnePage
 from reference.reader import Reference
 from schemas import contract_number
@@ -53,6 +54,14 @@ def make_router(site: Site, room: ReadingRoom) -> APIRouter:
     async def save_version(request: Request, number: str, version: int) -> Response:
         return await shelf.save_certificate(request, number, version)
 
+    @router.get(f"{PLACE}/{{number}}/proof.json")
+    async def save_latest_proof(request: Request, number: str) -> Response:
+        return await shelf.save_proof(request, number, None)
+
+    @router.get(f"{PLACE}/{{number}}/versions/{{version}}/proof.json")
+    async def save_proof(request: Request, number: str, version: int) -> Response:
+        return await shelf.save_proof(request, number, version)
+
     @router.get(f"{PLACE}/{{number}}/receipt.pdf")
     async def save_receipt(request: Request, number: str) -> Response:
         return await shelf.save_receipt(request, number)
@@ -72,7 +81,28 @@ class _Shelf:
             found = await self._opened(visit, number)
             shown = _version(found, version)
             sheet = certificate_html(certificate_view(shown.content, registered_at=shown.registered_at))
-            return visit.page("opened.html", opened=found, shown=shown, sheet=sheet, kinds=KINDS)
+            proof = await shown.proof(visit.tx)
+            return visit.page("opened.html", opened=found, shown=shown, sheet=sheet, kinds=KINDS, proof=proof)
+
+    async def save_proof(self, request: Request, number: str, version: int | None) -> Response:
+        """`akashi-proof/1`, to be kept: it needs us no more. Problem 409 for the seconds until there is one."""
+        async with self.site.visit(request) as visit:
+            shown = _version(await self._opened(visit, number), version)
+            proof = await shown.proof(visit.tx)
+        if proof is None:
+            raise Problem(
+                409,
+                "not-signed-yet",
+                "No checkpoint covers it yet.",
+                detail=self.site.wording.gettext(
+                    "記録の証明はまだ作成されていません。数秒後にもう一度お試しください。"
+                ),
+                headers={"Retry-After": "2"},
+            )
+        name = f"記録の証明_{number}_{shown.number}.json"
+        return _file(
+            json.dumps(proof.document, ensure_ascii=False, indent=1) + "\n", name=name, media_type="application/json"
+        )
 
     async def save_certificate(self, request: Request, number: str, version: int | None) -> Response:
         async with self.site.visit(request) as visit:
@@ -85,7 +115,8 @@ class _Shelf:
 
     async def save_receipt(self, request: Request, number: str) -> Response:
         async with self.site.visit(request) as visit:
-            receipt = _receipt(await self._opened(visit, number), visit, self.room.reference)
+            opened = await self._opened(visit, number)
+            receipt = _receipt(opened, visit, self.room.reference, await _log_entry(opened, visit))
         return await self._pdf(
             lambda: view_receipt_pdf(receipt), name=view_receipt_file_name(receipt), reason=REASONS["receipt"]
         )
@@ -119,11 +150,33 @@ class _Shelf:
                 ),
             ) from None
         signed = await self.room.signer.sign(drawn, reason=reason, at=self.room.runtime.clock.now())
-        return Response(
-            signed,
-            media_type="application/pdf",
-            headers={**HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"},
-        )
+        return _file(signed, name=name, media_type="application/pdf")
+
+
+def _file(content: str | bytes, *, name: str, media_type: str) -> Response:
+    """A file to save."""
+    return Response(
+        content,
+        media_type=media_type,
+        headers={**HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"},
+    )
+
+
+async def _log_entry(opened: views.Opened, visit: Visit) -> LogEntry | None:
+    """Where certificate and look are in the log: both under one checkpoint, or nothing yet."""
+    registration = await opened.looked_at.proof(visit.tx)
+    look = await opened.proof_of_look(visit.tx, principal=visit.person)
+    if registration is None or look is None:
+        return None
+    checkpoint = look.signed.checkpoint
+    return LogEntry(
+        origin=checkpoint.origin,
+        registration_index=registration.index,
+        view_index=look.index,
+        size=checkpoint.size,
+        root_sha256=checkpoint.root.hex(),
+        signed_at=look.signed.signed_at,
+    )
 
 
 def _version(opened: views.Opened, number: int | None) -> views.Version:
@@ -133,7 +186,7 @@ def _version(opened: views.Opened, number: int | None) -> views.Version:
     return shown
 
 
-def _receipt(opened: views.Opened, visit: Visit, reference: Reference) -> ViewReceipt:
+def _receipt(opened: views.Opened, visit: Visit, reference: Reference, log_entry: LogEntry | None) -> ViewReceipt:
     """Of the look itself: what it showed, even where another version is the latest by now."""
     content = opened.looked_at.content
     surety = reference.sureties.get(opened.looked_at.surety_id)
@@ -153,6 +206,7 @@ def _receipt(opened: views.Opened, visit: Visit, reference: Reference) -> ViewRe
         surety_name=content.guarantor.name,
         viewing_platform_name=surety.viewing_platform_name if surety else PLATFORM,
         specimen=content.specimen,
+        log_entry=log_entry,
     )
 
 

@@ -44,6 +44,10 @@ def hour(at: datetime) -> str:
     return at.astimezone(JST).strftime("%H:%M")
 
 
+def second(at: datetime) -> str:
+    return at.astimezone(JST).strftime("%Y/%m/%d %H:%M:%S")
+
+
 def make_site(runtime: Backing, at_rest: DataKey, reference: Reference) -> Site:
     def purchaser_name(purchaser_id: str) -> str:
         known = reference.purchasers.get(purchaser_id)
@@ -56,7 +60,7 @@ def make_site(runtime: Backing, at_rest: DataKey, reference: Reference) -> Site:
         catalogue=HERE / "messages" / "en.po",
         at_rest=at_rest,
         static=(HERE / "static", DOCUMENTS_STATIC),
-        filters={"purchaser_name": purchaser_name, "product_name": product_name, "hour": hour},
+        filters={"purchaser_name": purchaser_name, "product_name": product_name, "hour": hour, "second": second},
     )
 
 

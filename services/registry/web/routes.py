@@ -10,12 +10,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from chassis.postgres import Transaction
 from chassis.service import Runtime
 from chassis.web.problems import Problem, documented
 from chassis.web.tokens import authenticate
 from documents.signing import Signer
 from reference.reader import Reference
 from services.registry import handlers
+from services.registry.log import documents
+from services.registry.log.proving import prove
 
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
@@ -50,6 +53,9 @@ class Certificate(BaseModel):
     content: dict[str, Any]
     content_sha256: str
     history: list[Version]
+    proof: dict[str, Any] | None = Field(
+        description="akashi-proof/1: the registration is in the log. Null for the seconds until a checkpoint covers it"
+    )
 
 
 @dataclass(frozen=True)
@@ -85,12 +91,22 @@ def make_router(room: ReadingRoom) -> APIRouter:
             )
         if isinstance(found, Problem):
             raise found
-        return JSONResponse(_certificate(found).model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+        # Afterwards: while the view was being recorded, all who append waited for us.
+        async with runtime.transaction(of_one_moment=True) as tx:
+            proof = await _proof(tx, found)
+        return JSONResponse(_certificate(found, proof).model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
     return router
 
 
-def _certificate(found: handlers.Found) -> Certificate:
+async def _proof(tx: Transaction, found: handlers.Found) -> dict[str, Any] | None:
+    names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
+    registration = documents.of_registration(**{name: found.latest[name] for name in names})
+    proof = await prove(tx, found.latest["certificate_id"], registration)
+    return proof.document if proof is not None else None
+
+
+def _certificate(found: handlers.Found, proof: dict[str, Any] | None) -> Certificate:
     latest = found.latest
     return Certificate(
         certificate_id=latest["certificate_id"],
@@ -110,4 +126,5 @@ def _certificate(found: handlers.Found) -> Certificate:
             )
             for row in found.versions
         ],
+        proof=proof,
     )

@@ -208,7 +208,11 @@ async def test_a_right_key_among_many_guesses_at_once_takes_nobodys_turn(certifi
 async def test_when_the_window_is_over_the_account_may_try_again(certificate, registry, tochigi, keys, clock):
     limits = Limits(per_number=2, per_account=9, window=timedelta(minutes=15))
     registering = handlers.Registering(
-        clock=clock, outbox=Outbox("registry"), limits=limits, peppers={secret_id(keys.pepper): keys.pepper}
+        clock=clock,
+        outbox=Outbox("registry"),
+        limits=limits,
+        arrivals=handlers.Arriving(clock),
+        peppers={secret_id(keys.pepper): keys.pepper},
     )
     person = Principal(tochigi.account_id, "purchaser", "tochigi", "見本　太郎", frozenset({"lookup"}))
     bind_cause(new_cause())

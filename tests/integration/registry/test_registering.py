@@ -143,7 +143,8 @@ async def test_a_poll_of_200_costs_as_many_statements_as_a_poll_of_2(databases, 
     small, large = await statements_of(service, databases, a_poll(2), a_poll(2), a_poll(200))
 
     assert small == large
-    assert 0 < len(small) < 10
+    # Two more than before there was a log: its head is locked, then head, leaves and tiles are written at once.
+    assert 0 < len(small) < 12
 
 
 async def test_no_key_is_kept(registry, take, keys):

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.secrets import SERVICES, make_secrets
+from transparency.signatures import SignerKey
 
 
 def all_of(folder: Path) -> dict[str, str]:
@@ -80,6 +81,15 @@ def test_a_document_key_is_certified_by_the_authority(folder: Path, service: str
 
     own.verify_directly_issued_by(authority)
     assert own.public_key() == key.public_key()
+
+
+def test_keys_of_log_and_witness_fit_what_the_other_is_given(folder: Path) -> None:
+    made = all_of(folder)
+    log, witness = (SignerKey.parse(made[name]) for name in ("registry/log_key", "witness/key"))
+
+    assert made["registry/log_verifier_key"] == made["witness/log_verifier_key"] == str(log.verifier)
+    assert made["registry/witness_verifier_key"] == str(witness.as_cosigner().verifier)
+    assert log.seed != witness.seed
 
 
 def test_only_the_owner_reads_them(folder: Path) -> None:

@@ -41,3 +41,15 @@ def test_a_service_is_given_its_own_secrets_and_the_callers_settings(
     assert given["AKASHI_KAFKA_BOOTSTRAP"] == "127.0.0.1:8192"
     assert given["AKASHI_SMTP_PORT"] == "8126"
     assert "AKASHI_SMTP_PORT" not in parts["intake"].environment()
+
+
+def test_the_registry_is_told_of_the_witness_unless_it_is_left_out(tmp_path: Path) -> None:
+    def witnesses(*without: str) -> str | None:
+        parts = {part.name: part for part in stack(tmp_path, PREFERRED_PORTS, without=without)}
+        assert ("witness" in parts) == (not without)
+        registry = parts["registry"]
+        assert isinstance(registry, ProcessSpec)
+        return registry.environment().get("AKASHI_WITNESSES")
+
+    assert "witness_verifier_key" in (witnesses() or "")
+    assert witnesses("witness") is None

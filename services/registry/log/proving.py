@@ -1,0 +1,69 @@
+"""What proves that something is in the log? Read from the tables, against the newest checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.postgres import Transaction
+from services.registry.log import store
+from transparency.checkpoints import Checkpoint
+from transparency.leaves import Document
+from transparency.merkle import consistency_proof, inclusion_proof
+from transparency.notes import Note
+from transparency.proofs import make_proof
+from transparency.tiles import Tile, TileReader, tiles_for_consistency, tiles_for_inclusion
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A checkpoint of ours, as it is kept."""
+
+    checkpoint: Checkpoint
+    note: str
+    signed_at: datetime
+
+    @property
+    def size(self) -> int:
+        return self.checkpoint.size
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One leaf, and what leads from it to the newest checkpoint."""
+
+    index: int
+    signed: Signed
+    #: `akashi-proof/1`
+    document: dict[str, Any]
+
+
+async def newest(tx: Transaction) -> Signed | None:
+    row = await store.newest(tx)
+    if row is None:
+        return None
+    return Signed(Checkpoint.parse(Note.parse(row["note"]).text), row["note"], row["signed_at"])
+
+
+async def prove(tx: Transaction, subject: UUID, document: Document, signed: Signed | None = None) -> Proof | None:
+    """None while no checkpoint covers the leaf, which is a matter of seconds, and where its salt was erased."""
+    leaf = await store.leaf(tx, document["type"], subject)
+    signed = signed or await newest(tx)
+    if leaf is None or leaf["salt"] is None or signed is None or leaf["index"] >= signed.size:
+        return None
+    index = leaf["index"]
+    reader = await _reader(tx, tiles_for_inclusion(index, signed.size), signed.size)
+    inclusion = inclusion_proof(index, signed.size, reader.node)
+    return Proof(index, signed, make_proof(document, leaf["salt"], index, inclusion, signed.note))
+
+
+async def consistency(tx: Transaction, old: int, new: int) -> list[bytes]:
+    """That the log of `new` leaves begins with that of `old`. There must be so many."""
+    reader = await _reader(tx, tiles_for_consistency(old, new), new)
+    return consistency_proof(old, new, reader.node)
+
+
+async def _reader(tx: Transaction, tiles: Sequence[Tile], size: int) -> TileReader:
+    hashes = {tile: await store.tile(tx, tile) for tile in tiles}
+    return TileReader(hashes.__getitem__, size)
