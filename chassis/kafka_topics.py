@@ -6,6 +6,8 @@ from aiokafka.errors import for_code
 from schemas import topics
 
 TOPIC_ALREADY_EXISTS = 36
+#: A century. The time that tombstones stay cannot be endless.
+FOR_EVER_MS = 100 * 365 * 24 * 3600 * 1000
 
 
 def declared(replication_factor: int) -> list[NewTopic]:
@@ -21,6 +23,7 @@ def declared(replication_factor: int) -> list[NewTopic]:
                 # Business topics are the audit trail: they keep every message for ever.
                 "cleanup.policy": "compact" if topic.compacted else "delete",
                 "retention.ms": "-1",
+                **(_compaction(topic) if topic.compacted else {}),
                 "max.message.bytes": str(topic.max_message_bytes),
             },
         )
@@ -42,6 +45,23 @@ def declared(replication_factor: int) -> list[NewTopic]:
         for name in (topics.dead_letters(group), topics.redrive(group))
     ]
     return [*business, *own]
+
+
+def _compaction(topic: topics.Topic) -> dict[str, str]:
+    """What makes an erased value leave the broker's files in time, whatever else is written.
+
+    A segment is closed by the next record after `segment.ms`, and only closed ones are rewritten: a partition of which
+    nobody writes keeps its last segment as it is. Who erases therefore tells the tombstone again.
+    """
+    within = str(int(topic.compacted_within.total_seconds() * 1000))
+    return {
+        "segment.ms": within,
+        # However little there is to win.
+        "max.compaction.lag.ms": within,
+        "min.cleanable.dirty.ratio": "0.1",
+        # A reader that was away, or begins anew, learns what to forget, however late.
+        "delete.retention.ms": str(FOR_EVER_MS),
+    }
 
 
 async def ensure_topics(bootstrap: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from console.commands import accounts, audit, dead_letters, openapi, operations, tokens, topics
+from console.commands import accounts, audit, dead_letters, openapi, operations, privacy, tokens, topics
 from console.running import fail
 from deploy.local.problem import Problem
 
@@ -49,6 +49,7 @@ app.add_typer(tokens.app, name="tokens")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(operations.secrets, name="secrets")
 app.add_typer(openapi.app, name="openapi")
 

@@ -4,6 +4,7 @@ Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
@@ -50,6 +51,8 @@ class Topic:
     #: Partitions can't grow without breaking order per key.
     partitions: int = 32
     compacted: bool = False
+    #: Of a compacted one: how soon after a later record of its key a record may be rewritten, at the latest.
+    compacted_within: timedelta = timedelta(days=1)
     #: A null value under a known key means "forget it".
     tombstones: bool = False
     max_message_bytes: int = 1024 * 1024

@@ -23,6 +23,7 @@ from schemas.views import CertificateViewed
 from services.intake import handlers
 from services.intake.messages import handlers as messages
 from services.intake.settings import IntakeSettings
+from services.intake.shredding.reminder import remind
 from services.intake.watch import watch_unanswered
 from services.intake.web import (
     applying,
@@ -92,7 +93,10 @@ def make_service(settings: IntakeSettings) -> Service:
             public.make_portal_router(site, counter),
         ),
         readings=(reading,),
-        tasks=(Task("watch", partial(watch_unanswered, runtime=runtime)),),
+        tasks=(
+            Task("watch", partial(watch_unanswered, runtime=runtime)),
+            Task("reminder", partial(remind, runtime=runtime), 240),
+        ),
         schemas=FORM_DEFINITIONS,
         site=site,
     )

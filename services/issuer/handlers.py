@@ -130,8 +130,12 @@ async def keep_data_keys(tx: Transaction, batch: Sequence[Received[DataKeyWrappe
 
 
 async def forget_data_keys(tx: Transaction, application_ids: Sequence[str]) -> None:
-    """Shredding: the contact data of these applications can be opened no more."""
-    await store.forget_data_keys(tx, application_ids)
+    """Shredding: the contact data of these applications can be opened no more, whatever comes after."""
+    try:
+        ids = {UUID(key) for key in application_ids}
+    except ValueError:
+        raise Refused("key_is_not_an_application") from None
+    await store.forget_data_keys(tx, ids)
 
 
 async def keep_messages(tx: Transaction, batch: Sequence[Received[MessageToSurety]]) -> None:

@@ -1,6 +1,6 @@
 """Every SQL statement of the issuer. Each takes any number of rows; rows are sorted by key against deadlocks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -84,13 +84,13 @@ FROM unnest($1::uuid[], $2::text[]) AS w (id, withdrawal)
 WHERE application.id = w.id
 """
 UPSERT_DATA_KEYS = """
-INSERT INTO data_key (application_id, data_key_id, wrapped)
-SELECT application_id, data_key_id, wrapped
-FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS k (application_id, data_key_id, wrapped)
-ORDER BY application_id
-ON CONFLICT (application_id) DO NOTHING
+INSERT INTO known_data_key (application_id, data_key_id, wrapped)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) ORDER BY 1 ON CONFLICT (application_id) DO NOTHING
 """
-DELETE_DATA_KEYS = "DELETE FROM data_key WHERE application_id::text = ANY($1::text[])"
+UPSERT_SHREDDED = """
+INSERT INTO known_data_key (application_id, shredded_at) SELECT id, now() FROM unnest($1::uuid[]) AS s (id) ORDER BY id
+ON CONFLICT (application_id) DO UPDATE SET data_key_id = NULL, wrapped = NULL, shredded_at = now()
+"""
 
 DELETE_PROPOSALS = "DELETE FROM proposal WHERE application_id = ANY($1::uuid[])"
 SELECT_KNOWN = "SELECT id FROM application WHERE id = ANY($1::uuid[])"
@@ -312,8 +312,8 @@ async def add_data_keys(tx: Transaction, batch: Sequence[tuple[DataKeyWrapped, b
     )
 
 
-async def forget_data_keys(tx: Transaction, application_ids: Sequence[str]) -> None:
-    await tx.execute(DELETE_DATA_KEYS, list(application_ids))
+async def forget_data_keys(tx: Transaction, application_ids: Collection[UUID]) -> None:
+    await tx.execute(UPSERT_SHREDDED, list(application_ids))
 
 
 async def lock_one(tx: Transaction, application_id: UUID, surety_id: str) -> Record | None:

@@ -21,6 +21,7 @@ COMMANDS = (
     "topics",
     "dead-letters",
     "audit",
+    "privacy",
     "secrets",
     "openapi",
 )
