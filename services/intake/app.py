@@ -17,7 +17,7 @@ from schemas.decisions import (
     MessageToContractor,
     WithdrawalRefused,
 )
-from schemas.notifications import MailSent, MailUndeliverable
+from schemas.notifications import ApplicationMailSent, ApplicationMailUndeliverable, MailSent, MailUndeliverable
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.intake import handlers
@@ -72,6 +72,8 @@ def make_service(settings: IntakeSettings) -> Service:
             CertificateViewed: handlers.follow_views,
             MailSent: handlers.follow_mails,
             MailUndeliverable: handlers.follow_mails,
+            ApplicationMailSent: handlers.follow_mails,
+            ApplicationMailUndeliverable: handlers.follow_mails,
         },
     )
     return Service(

@@ -30,7 +30,6 @@ from schemas.applications import ApplicationSubmitted, Contractor, ProductApplie
 from schemas.certificates import CertificateIssued
 from schemas.data_keys import DataKeyWrapped, WrappedKey
 from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, Finding, WithdrawalRefused
-from schemas.notifications import MailSent, MailUndeliverable
 from schemas.registrations import CertificateRegistered
 from schemas.sealed import Contact, SealedContact
 from schemas.views import CertificateViewed
@@ -233,7 +232,7 @@ async def follow_views(tx: Transaction, batch: Sequence[Received[CertificateView
     await store.add_views(tx, [received.event for received in batch])
 
 
-async def follow_mails(tx: Transaction, batch: Sequence[Received[MailSent | MailUndeliverable]]) -> None:
+async def follow_mails(tx: Transaction, batch: Sequence[Received[store.MailTold]]) -> None:
     await store.add_mails(tx, [received.event for received in batch])
 
 

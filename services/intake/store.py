@@ -12,7 +12,7 @@ from chassis.postgres import Transaction
 from schemas.applications import ApplicationSubmitted
 from schemas.certificates import CertificateIssued
 from schemas.decisions import ApplicationDecided, ApplicationQueued
-from schemas.notifications import MailSent, MailUndeliverable
+from schemas.notifications import ApplicationMailSent, ApplicationMailUndeliverable, MailSent, MailUndeliverable
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 
@@ -99,6 +99,7 @@ INSERT INTO view (view_id, certificate_id, contract_number, application_id, view
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[])
 ORDER BY 1 ON CONFLICT (view_id) DO NOTHING
 """
+# A letter about an application as a whole is kept under the application's id in a certificate's place.
 INSERT_MAILS = """
 INSERT INTO mail (certificate_id, letter, application_id, outcome, message_id, told_at, reason)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::text[])
@@ -176,6 +177,9 @@ WHERE submitted_at > $1 - interval '7 days'
 INSERT_DISCLOSURE = """
 INSERT INTO key_disclosure (id, certificate_id, account_id, disclosed_at) VALUES ($1, $2, $3, $4)
 """
+
+
+MailTold = MailSent | MailUndeliverable | ApplicationMailSent | ApplicationMailUndeliverable
 
 
 @dataclass(frozen=True)
@@ -299,16 +303,16 @@ async def add_views(tx: Transaction, events: Sequence[CertificateViewed]) -> Non
     )
 
 
-async def add_mails(tx: Transaction, events: Sequence[MailSent | MailUndeliverable]) -> None:
+async def add_mails(tx: Transaction, events: Sequence[MailTold]) -> None:
     await tx.execute(
         INSERT_MAILS,
-        [e.certificate_id for e in events],
+        [e.certificate_id if isinstance(e, MailSent | MailUndeliverable) else e.application_id for e in events],
         [e.letter for e in events],
         [e.application_id for e in events],
-        ["sent" if isinstance(e, MailSent) else "undeliverable" for e in events],
+        ["sent" if isinstance(e, MailSent | ApplicationMailSent) else "undeliverable" for e in events],
         [e.message_id for e in events],
         [e.occurred_at for e in events],
-        [None if isinstance(e, MailSent) else e.reason for e in events],
+        [None if isinstance(e, MailSent | ApplicationMailSent) else e.reason for e in events],
     )
 
 

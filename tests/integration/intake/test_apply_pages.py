@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from schemas.decisions import ApplicationWithdrawn, Fee, FeeLine, Finding
-from schemas.notifications import MailUndeliverable
+from schemas.notifications import ApplicationMailUndeliverable, MailUndeliverable
 from tests.integration.intake.test_applying import returned
 from tests.integration.intake.test_drafts import send, submitted
 from tests.integration.intake.told import decided, mail_sent, queued
@@ -245,6 +245,25 @@ async def test_home_tells_of_returned_ones_undeliverable_mails_and_drafts(page, 
     assert "差戻し工事" not in page.text
     assert "不着工事" not in page.text
     assert "作成中の申込が" not in page.text
+
+
+async def test_home_tells_of_a_letter_about_an_application_that_never_arrived(page, contractor):
+    back = await contractor.apply(works__name="差戻し不着工事")
+    at = contractor.site.service.runtime.clock.now()
+    await contractor.hear(
+        ApplicationMailUndeliverable(
+            application_id=back,
+            letter="returned",
+            message_id="<a@akashi.example>",
+            gave_up_at=at,
+            attempts=1,
+            reason="refused",
+        )
+    )
+
+    await page.get(f"{HERE}/")
+
+    assert "差戻し不着工事" in page.text
 
 
 async def test_status_lists_this_suretys_applications_only(page, contractor):
