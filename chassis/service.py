@@ -5,7 +5,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 import structlog
@@ -25,9 +25,8 @@ from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_po
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.telemetry import configure_logs
-from chassis.web import account, codes, problems, signing_in
+from chassis.web import problems
 from chassis.web.correlation import Correlation
-from chassis.web.pages import Elsewhere, Site, go
 
 log = structlog.get_logger()
 
@@ -75,6 +74,14 @@ class Task:
     stale_after_seconds: float = 120.0
 
 
+class Pages(Protocol):
+    """Pages for people: `chassis.web.complete`, which a service without any does not even import."""
+
+    def install(self, app: FastAPI) -> None: ...
+
+    def answer(self, request: Request, problem: problems.Problem) -> Response | None: ...
+
+
 @dataclass(frozen=True)
 class Service:
     """All that makes one service different from the others."""
@@ -87,7 +94,7 @@ class Service:
     readings: Sequence[Reading] = ()
     tasks: Sequence[Task] = ()
     #: Its pages for people, whose own routes are among the routers.
-    site: Site | None = None
+    site: Pages | None = None
     #: Definitions that OpenAPI needs beside those of the routes' models.
     schemas: Mapping[str, Any] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
@@ -125,21 +132,11 @@ def make_app(service: Service) -> FastAPI:
         for router in service.routers:
             app.include_router(router)
         if site is not None:
-            app.include_router(signing_in.make_router(site))
-            app.include_router(account.make_router(site))
-            if site.portal.offers_codes:
-                app.include_router(codes.make_router(site))
-            app.mount("/static", site.files)
-            app.add_exception_handler(Elsewhere, _send_on)
+            site.install(app)
         if service.schemas:
             # Last: a route that is added afterwards makes FastAPI forget the document.
             app.openapi()["components"]["schemas"].update(service.schemas)
     return app
-
-
-async def _send_on(request: Request, elsewhere: Exception) -> Response:
-    assert isinstance(elsewhere, Elsewhere)
-    return go(request, elsewhere.path)
 
 
 def serve(service: Service) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from chassis.consumer import Reading
 from chassis.sealing import DataKey
 from chassis.service import Service, Task, make_runtime
+from chassis.web.complete import CompletePortal
 from documents.signing import LocalSigner
 from reference import reader
 from schemas import topics
@@ -100,5 +101,5 @@ def make_service(settings: IntakeSettings) -> Service:
             Task("reminder", partial(remind, runtime=runtime), 240),
         ),
         schemas=FORM_DEFINITIONS,
-        site=site,
+        site=CompletePortal(site),
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 from chassis.consumer import Reading
 from chassis.sealing import DataKey
 from chassis.service import Service, make_runtime
+from chassis.web.complete import CompletePortal
 from reference import reader
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
@@ -46,6 +47,6 @@ def make_service(settings: IssuerSettings) -> Service:
         title="Decides applications and issues certificates (保証会社)",
         shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
         routers=(make_router(desk), pages.make_router(site, desk)),
-        site=site,
+        site=CompletePortal(site),
         readings=(reading,),
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from chassis.consumer import Reading
 from chassis.sealing import DataKey
 from chassis.service import Service, Task, make_runtime
+from chassis.web.complete import CompletePortal
 from documents.signing import LocalSigner
 from reference.reader import load
 from schemas.authentication_key import secret_id
@@ -74,7 +75,7 @@ def make_service(settings: RegistrySettings) -> Service:
         title="Records certificates and shows them to purchasers (登録・閲覧)",
         shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
         routers=(make_router(room), log_files.make_router(runtime, log_key.verifier), pages.make_router(site, room)),
-        site=site,
+        site=CompletePortal(site),
         readings=(reading,),
         tasks=(
             Task("log", signing.run),

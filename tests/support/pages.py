@@ -8,6 +8,7 @@ import httpx
 
 from chassis.postgres import transaction
 from chassis.web import passwords, sessions
+from chassis.web.complete import CompletePortal
 from tests.support.browser import PASSWORD
 from tests.support.services import Person, Site
 
@@ -51,9 +52,11 @@ class Reader:
 def reader(site: Site) -> Reader:
     """A new browser, with no cookie in it."""
     own = site.service.site
-    assert own is not None
+    assert isinstance(own, CompletePortal)
     transport = site.http._transport
-    return Reader(httpx.AsyncClient(transport=transport, base_url="https://akashi.test", timeout=60), own.portal.name)
+    return Reader(
+        httpx.AsyncClient(transport=transport, base_url="https://akashi.test", timeout=60), own.site.portal.name
+    )
 
 
 async def let_in(site: Site, person: Person, login: str, *, must_change: bool = False) -> str:
