@@ -1,7 +1,7 @@
 """Every SQL statement of the console, and the way to each service's database."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -35,6 +35,19 @@ SELECT_REGISTRY: Final = """
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
        issued_at, content, content_sha256, key_digest, pepper_id, registered_at
 FROM certificate
+"""
+#: The log's newest signed states.
+SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint ORDER BY size DESC LIMIT 5"
+#: Leaves, each with what its document is made of; of what the registry does not have, nulls. $1 first, $2 end
+SELECT_LEAVES: Final = """
+SELECT leaf.index, leaf.kind, leaf.salt, leaf.commitment, view.view_id, view.account_id AS viewed_by, view.viewed_at,
+    certificate.certificate_id, contract_number, version, change_number, application_id, product, surety_id,
+    purchaser_id, issued_at, content_sha256, key_digest, pepper_id, registered_at
+FROM leaf
+    LEFT JOIN view ON leaf.kind = 'view' AND view.view_id = leaf.subject
+    LEFT JOIN certificate
+        ON certificate.certificate_id = CASE WHEN leaf.kind = 'view' THEN view.certificate_id ELSE leaf.subject END
+WHERE leaf.index >= $1 AND leaf.index < $2 ORDER BY leaf.index
 """
 
 _FETCH: Final = 2000
@@ -78,3 +91,14 @@ async def registry_rows(connection: Connection) -> AsyncIterator[Record]:
     """Every certificate of the registry, as the open transaction sees them, without holding them all."""
     async for row in connection.cursor(SELECT_REGISTRY, prefetch=_FETCH):
         yield row
+
+
+async def newest_checkpoints(connection: Connection) -> Sequence[Record]:
+    """Some of them, the newest first."""
+    return await connection.fetch(SELECT_CHECKPOINTS)
+
+
+async def leaves_of(connection: Connection, first: int, end: int) -> AsyncIterator[Sequence[Record]]:
+    """The log's leaves in their order, some at a time; they never change, but for salts that are erased."""
+    for index in range(first, end, _FETCH):
+        yield await connection.fetch(SELECT_LEAVES, index, min(index + _FETCH, end))

@@ -1,0 +1,241 @@
+"""Does the live registry hold, row for row and column for column, what the replay made? Both are read as streams."""
+
+import base64
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from console.audit import store
+from console.audit.fold import Difference
+from console.store import Connection, Record
+from transparency.checkpoints import Checkpoint
+from transparency.errors import DoesNotVerify
+from transparency.merkle import TILE_HEIGHT, Frontier, leaf_hash
+from transparency.notes import Note
+
+STREAM_CERTIFICATES: Final = """
+SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
+    issued_at, content, content_sha256, key_digest, pepper_id, registered_at, leaf.index AS place
+FROM certificate LEFT JOIN leaf ON leaf.kind = 'registration' AND leaf.subject = certificate_id
+ORDER BY certificate_id
+"""
+STREAM_VIEWS: Final = """
+SELECT view_id, certificate_id, account_id, viewed_at, certificate.contract_number AS number, leaf.index AS place
+FROM view LEFT JOIN certificate USING (certificate_id)
+    LEFT JOIN leaf ON leaf.kind = 'view' AND leaf.subject = view_id
+ORDER BY view_id
+"""
+STREAM_LEAVES: Final = """
+SELECT leaf.index, kind, subject, salt, commitment, certificate.contract_number AS number
+FROM leaf LEFT JOIN view ON kind = 'view' AND view_id = subject
+    LEFT JOIN certificate ON certificate.certificate_id = coalesce(view.certificate_id, subject)
+ORDER BY leaf.index
+"""
+STREAM_TILES: Final = "SELECT level, index, hash FROM tile_node ORDER BY level, index"
+SELECT_HEAD: Final = "SELECT size, frontier FROM log_head"
+SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint ORDER BY size"
+
+#: Not a column of the table compared, but what a difference or a decision needs.
+_BESIDE: Final = frozenset({"place", "number"})
+#: What a difference names and does not repeat.
+_UNTOLD: Final = frozenset({"content", "key_digest", "salt", "commitment", "hash", "frontier"})
+_CHUNK: Final = 1024
+
+
+@dataclass(frozen=True)
+class _Table:
+    name: str
+    statement: str
+    key: tuple[str, ...]
+    #: What a row is called, beside its contract number.
+    called: Callable[[Any], str]
+
+
+CERTIFICATE: Final = _Table(
+    "certificate", STREAM_CERTIFICATES, ("certificate_id",), lambda row: f"certificate {row['certificate_id']}"
+)
+VIEW: Final = _Table("view", STREAM_VIEWS, ("view_id",), lambda row: f"view {row['view_id']}")
+LEAF: Final = _Table("leaf", STREAM_LEAVES, ("index",), lambda row: f"leaf {row['index']} ({row['kind']})")
+TILE: Final = _Table("tile_node", STREAM_TILES, ("level", "index"), lambda row: f"tile {row['level']}/{row['index']}")
+TABLES: Final = (CERTIFICATE, VIEW, LEAF, TILE)
+
+
+@dataclass
+class Beside:
+    """The shadow and the live registry, side by side. `size` leaves are in the shadow, `live_size` in the registry."""
+
+    shadow: Connection
+    live: Connection
+    size: int
+    live_size: int
+    #: Whether a live row without a leaf is not yet told, or later than what was asked for.
+    is_newer: Callable[[UUID], bool]
+    advance: Callable[[int], None] = lambda _: None
+    #: Rows compared, and live rows that are newer than what was replayed, by table.
+    rows: dict[str, int] = field(default_factory=dict)
+    newer: dict[str, int] = field(default_factory=dict)
+    #: Signed sizes whose root was compared.
+    checkpoints: int = 0
+    #: Roots of the shadow and of all live leaves.
+    root: bytes = b""
+
+    async def differences(self) -> AsyncIterator[Difference]:
+        signed = _Signed(await self.live.fetch(SELECT_CHECKPOINTS), self.size, self.live_size)
+        live_log = _Growing()
+        shadow_log = _Growing(at=signed.sizes, see=signed.see)
+        for table in TABLES:
+            self.rows[table.name] = self.newer[table.name] = 0
+            async for ours, theirs in _merged(self.shadow, self.live, table):
+                self.rows[table.name] += ours is not None
+                if table is LEAF:
+                    shadow_log.take(ours)
+                    live_log.take(theirs)
+                if ours is None and self._newer(table, theirs):
+                    self.newer[table.name] += 1
+                elif ours != theirs:
+                    for difference in _differing(table, ours, theirs):
+                        yield difference
+                self.advance(1)
+        self.root = shadow_log.grown().root()
+        for difference in (*await self._head(live_log), *signed.differences()):
+            yield difference
+        self.checkpoints = signed.compared
+        self.newer["checkpoint"] = signed.newer
+
+    def _newer(self, table: _Table, row: Any) -> bool:
+        if table is TILE:
+            # Complete only with leaves that the shadow does not have.
+            return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= self.live_size)
+        if table is LEAF or row["place"] is not None:
+            return bool(self.size <= row["index" if table is LEAF else "place"] < self.live_size)
+        return self.is_newer(row[table.key[0]])
+
+    async def _head(self, live_log: "_Growing") -> list[Difference]:
+        """The right edge: the shadow's where both have as many leaves, else the one that the live leaves make."""
+        rows = await self.live.fetch(SELECT_HEAD)
+        if len(rows) != 1:
+            return [Difference("log_head_is_missing", "log_head", f"{len(rows)} rows where there is one")]
+        if self.size >= self.live_size:
+            ours = (await self.shadow.fetch(SELECT_HEAD))[0]
+            expected = (ours["size"], tuple(ours["frontier"]))
+        else:
+            grown = live_log.grown()
+            expected = (grown.size, grown.hashes)
+        found = (rows[0]["size"], tuple(rows[0]["frontier"]))
+        names = ("size", "frontier")
+        return [
+            Difference(f"log_head.{name}_differs", "log_head", f"log and registry: {_words(name, mine, theirs)}")
+            for name, mine, theirs in zip(names, expected, found, strict=True)
+            if mine != theirs
+        ]
+
+
+async def _merged(shadow: Connection, live: Connection, table: _Table) -> AsyncIterator[tuple[Any, Any]]:
+    """Rows of both by key: (shadow's or None, live one or None)."""
+    mine, theirs = store.stream(shadow, table.statement), store.stream(live, table.statement)
+    ours, other = await anext(mine, None), await anext(theirs, None)
+    while ours is not None or other is not None:
+        one, two = (tuple(row[name] for name in table.key) if row is not None else None for row in (ours, other))
+        first = two is None or (one is not None and one <= two)
+        second = one is None or (two is not None and two <= one)
+        yield ours if first else None, other if second else None
+        if first:
+            ours = await anext(mine, None)
+        if second:
+            other = await anext(theirs, None)
+
+
+def _differing(table: _Table, ours: Record | None, theirs: Record | None) -> Iterator[Difference]:
+    row: Mapping[str, Any] = ours if ours is not None else theirs  # type: ignore[assignment]  # one of them is there
+    called = table.called(row)
+    number = row.get("contract_number") or row.get("number") or called
+    if theirs is None:
+        yield Difference(f"{table.name}_is_missing", number, f"{called} is told, and the registry does not hold it")
+    elif ours is None:
+        yield Difference(f"{table.name}_is_superfluous", number, f"{called} is in the registry, and no event tells it")
+    else:
+        for name in ours.keys():  # noqa: SIM118 - a row is iterated by its values
+            if name not in _BESIDE and ours[name] != theirs[name]:
+                words = _words(name, ours[name], theirs[name])
+                yield Difference(f"{table.name}.{name}_differs", number, f"{called}, log and registry: {words}")
+
+
+def _words(name: str, mine: object, theirs: object) -> str:
+    if theirs is None and name == "salt":
+        return "salt was erased"
+    return f"{name} differs" if name in _UNTOLD else f"{name} is {_plain(mine)} and {_plain(theirs)}"
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+@dataclass
+class _Growing:
+    """A tree made from leaves as they pass; tells its root at certain sizes."""
+
+    at: Iterator[int] = field(default_factory=lambda: iter(()))
+    see: Callable[[int, bytes], None] = lambda _size, _root: None
+    _frontier: Frontier = field(default_factory=Frontier)
+    _row: list[bytes] = field(default_factory=list)
+    _next: int | None = None
+
+    def __post_init__(self) -> None:
+        self._next = next(self.at, None)
+        self._tell()
+
+    def take(self, leaf: Any) -> None:
+        if leaf is None:
+            return
+        self._row.append(leaf_hash(leaf["commitment"]))
+        if len(self._row) >= _CHUNK:
+            self.grown()
+        self._tell()
+
+    def grown(self) -> Frontier:
+        if self._row:
+            self._frontier, _ = self._frontier.extend(self._row)
+            self._row = []
+        return self._frontier
+
+    def _tell(self) -> None:
+        while self._next is not None and self._frontier.size + len(self._row) == self._next:
+            self.see(self._next, self.grown().root())
+            self._next = next(self.at, None)
+
+
+class _Signed:
+    """What the registry signed: each size's root must be the shadow's at that size."""
+
+    def __init__(self, rows: list[Record], size: int, live_size: int) -> None:
+        self._found: list[Difference] = []
+        self._roots: dict[int, bytes] = {}
+        self.compared = self.newer = 0
+        for row in rows:
+            try:
+                checkpoint = Checkpoint.parse(Note.parse(row["note"]).text)
+            except DoesNotVerify as error:
+                self._found.append(Difference("checkpoint.note_differs", f"checkpoint {row['size']}", str(error)))
+                continue
+            if checkpoint.size != row["size"]:
+                words = f"its note is of {checkpoint.size} leaves"
+                self._found.append(Difference("checkpoint.size_differs", f"checkpoint {row['size']}", words))
+            elif checkpoint.size <= size:
+                self._roots[checkpoint.size] = checkpoint.root
+            elif checkpoint.size <= live_size:
+                self.newer += 1
+            else:
+                words = f"the registry has {live_size} leaves, and signed more"
+                self._found.append(Difference("checkpoint_is_beyond_the_log", f"checkpoint {row['size']}", words))
+        self.sizes = iter(sorted(self._roots))
+
+    def see(self, size: int, root: bytes) -> None:
+        self.compared += 1
+        if self._roots[size] != root:
+            signed, ours = (base64.b64encode(one).decode() for one in (self._roots[size], root))
+            words = f"the root signed is {signed}, the replay's {ours}"
+            self._found.append(Difference("checkpoint.root_differs", f"checkpoint {size}", words))
+
+    def differences(self) -> list[Difference]:
+        return self._found
