@@ -34,6 +34,7 @@ from schemas.event import Event
 from services.registry.log import store as log_store
 from services.registry.log.appending import Arrival, append_registrations
 from tests.integration.console.conftest import typed
+from tests.support.waiting import eventually
 from tests.unit.console import events
 from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
@@ -75,14 +76,22 @@ async def _make_empty(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        if existing := [name for name in await admin.list_topics() if not name.startswith("__")]:
-            await admin.delete_topics(existing)
-        while [name for name in await admin.list_topics() if not name.startswith("__")]:
-            await asyncio.sleep(0.1)
+
+        async def ours() -> set[str]:
+            return {name for name in await admin.list_topics() if not name.startswith("__")}
+
+        async def are_gone() -> bool:
+            return not await ours()
+
+        async def are_there() -> bool:
+            return set(NAMES) <= await ours()
+
+        if existing := await ours():
+            await admin.delete_topics(sorted(existing))
+        await eventually(are_gone, 60)
         await ensure_topics(bootstrap)
         # The controller knows them before the broker does.
-        while not set(NAMES) <= set(await admin.list_topics()):
-            await asyncio.sleep(0.1)
+        await eventually(are_there, 60)
     finally:
         await admin.close()
 

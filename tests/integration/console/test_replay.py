@@ -49,6 +49,7 @@ from services.registry.log import store as log_store
 from services.registry.log.store import StoredLeaf
 from tests.integration.console.conftest import typed
 from tests.support.builders import a_certificate, received
+from tests.support.waiting import eventually
 from tests.unit.console import events
 from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
@@ -616,11 +617,15 @@ async def test_until_a_time_is_the_registry_of_that_time(world: World) -> None:
 
 
 async def test_what_a_killed_run_left_is_dropped_and_what_was_kept_stays(world: World) -> None:
+    await world.traffic(1)
     kept = (await world.replay(keep=True)).kept
     assert kept is not None
     running = asyncio.create_task(world.replay())
-    while len(await shadows_left(world.stack)) < 2:
-        await asyncio.sleep(0.02)
+
+    async def has_begun() -> bool:
+        return len(await shadows_left(world.stack)) == 2
+
+    await eventually(has_begun, 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -1,13 +1,11 @@
-import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +15,7 @@ from deploy.local.process import birth_of
 from deploy.local.state import CLONE
 from deploy.local.status import PartStatus, Stage, end_leftovers, is_running, read, sole_supervisor
 from deploy.local.supervisor import Supervisor
+from tests.support.waiting import eventually
 
 T = TypeVar("T")
 Supervise = Callable[..., Supervisor]
@@ -50,14 +49,6 @@ def stand_in(name: str, folder: Path, **changed: Any) -> ProcessSpec:
             **changed,
         }
     )
-
-
-async def eventually(look: Callable[[], T | Literal[False] | None], timeout_seconds: float = 20) -> T:
-    deadline = time.monotonic() + timeout_seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came true"
-        await asyncio.sleep(0.02)
-    return found
 
 
 def begin(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
