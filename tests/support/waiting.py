@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(look: Callable[[], Any], timeout_seconds: float = 20) -> Any:
-    """What `look` finds as soon as it finds something; fails when it finds nothing (or False) for too long."""
+async def eventually(look: Callable[[], Any], timeout_seconds: float = 20, *, every_seconds: float = 0.02) -> Any:
+    """What `look` finds as soon as it finds something; fails when it finds nothing (or False) for too long.
+
+    A look that is itself work for the machine, as those through an engine of containers, is taken less often.
+    """
     deadline = time.monotonic() + timeout_seconds
     while True:
         found = look()
@@ -17,4 +20,4 @@ async def eventually(look: Callable[[], Any], timeout_seconds: float = 20) -> An
         if found:
             return found
         assert time.monotonic() < deadline, f"it never came true: {look!r}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every_seconds)
