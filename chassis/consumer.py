@@ -33,6 +33,9 @@ log = structlog.get_logger()
 
 #: A handler takes all events of its type in a poll, in their order, inside the poll's transaction.
 Handler = Callable[[Transaction, Sequence[Received[Any]]], Awaitable[None]]
+#: Asks others about all events of its type in a poll, before the transaction opens: no row is locked while a network
+#: is waited for. Returns the handler that knows the answers.
+Gatherer = Callable[[Sequence[Received[Any]]], Awaitable[Handler]]
 #: Forgets what is kept under the keys of a topic's tombstones.
 Forgetter = Callable[[Transaction, Sequence[str]], Awaitable[None]]
 
@@ -80,6 +83,8 @@ class Reading:
     group: str
     handlers: Mapping[type[Event], Handler]
     forget: Forgetter | None = None
+    #: Instead of a type's handler, where it needs facts from outside.
+    gatherers: Mapping[type[Event], Gatherer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,10 +181,17 @@ class Consumer:
     async def _take_together(self, records: Sequence[ConsumerRecord]) -> None:
         poll = sort_out(records, self.reading.group)
         self.guard.check(len(poll.refused))
+        batches = {
+            kind: batch
+            for kind in self.reading.handlers
+            if (batch := [received for received in poll.received if type(received.event) is kind])
+        }
+        informed = {
+            kind: await gather(batches[kind]) for kind, gather in self.reading.gatherers.items() if kind in batches
+        }
         async with transaction(self._pool()) as tx:
-            for kind, handle in self.reading.handlers.items():
-                if batch := [received for received in poll.received if type(received.event) is kind]:
-                    await handle(tx, batch)
+            for kind, batch in batches.items():
+                await informed.get(kind, self.reading.handlers[kind])(tx, batch)
             # Last, because what a tombstone forgets may have come in the same poll, before it.
             if poll.forgotten and self.reading.forget is not None:
                 await self.reading.forget(tx, [tombstone.key for tombstone in poll.forgotten])

@@ -16,6 +16,18 @@ class Finding(Document):
     message_en: Text
 
 
+class OutsideFact(Document):
+    """What somebody else answered about the application, so that a replay need not ask again."""
+
+    #: Who was asked: `credit`
+    source: Code
+    #: `clear`, `refer`, or `unavailable` when no answer came.
+    answer: Code
+    asked_at: AwareDatetime
+    #: Under which name the other side finds its answer again.
+    reference: Line | None = None
+
+
 class ApplicationQueued(Event):
     """The rules left the application to the desk."""
 
@@ -26,6 +38,7 @@ class ApplicationQueued(Event):
     application_id: UUID
     queued_at: AwareDatetime
     findings: tuple[Finding, ...]
+    outside_facts: tuple[OutsideFact, ...] = ()
 
 
 class FeeLine(Document):
@@ -95,6 +108,8 @@ class ApplicationDecided(Event):
     outcomes: tuple[ProductOutcome, ...]
     #: From the desk to the contractor.
     message: Text = ""
+    #: Of a decision by rules; what waited has them in `ApplicationQueued`.
+    outside_facts: tuple[OutsideFact, ...] = ()
 
 
 class ApplicationWithdrawn(Event):

@@ -3,14 +3,16 @@
 from functools import partial
 from uuid import UUID
 
-from chassis.consumer import Reading
+from chassis.consumer import Gatherer, Reading
 from chassis.sealing import DataKey
 from chassis.service import Service, make_runtime
 from chassis.web.complete import CompletePortal
 from reference import reader
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
+from schemas.event import Event
 from services.issuer import handlers
+from services.issuer.credit import CreditCheck
 from services.issuer.issuance import Issuing
 from services.issuer.minting import KeyMint
 from services.issuer.settings import IssuerSettings
@@ -29,6 +31,10 @@ def make_service(settings: IssuerSettings) -> Service:
             pepper=settings.secrets.key("pepper"), intake_public_key=settings.secrets.key("public_keys/intake")
         ),
     )
+    gatherers: dict[type[Event], Gatherer] = {}
+    if settings.credit_check_url is not None:
+        credit = CreditCheck(str(settings.credit_check_url), settings.credit_check_seconds)
+        gatherers[ApplicationSubmitted] = partial(handlers.ask_outside, credit=credit, issuing=issuing)
     reading = Reading(
         group="issuer",
         # In this order: a withdrawal and a message are about an application that may be in the same poll.
@@ -39,6 +45,7 @@ def make_service(settings: IssuerSettings) -> Service:
             MessageToSurety: handlers.keep_messages,
         },
         forget=handlers.forget_data_keys,
+        gatherers=gatherers,
     )
     desk = Desk(runtime=runtime, issuing=issuing, private_key=settings.secrets.key("private_key"))
     site = pages.make_site(runtime, DataKey(UUID(int=0), settings.secrets.key("at_rest_key")), issuing.reference)

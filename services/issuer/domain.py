@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from reference.model import Limits, Purchaser
@@ -14,6 +15,12 @@ from reference.model import Limits, Purchaser
 RULES_VERSION: Final = "2026.1"
 
 ELECTRONIC: Final = "electronic"
+
+#: What the credit check is called among the facts from outside, and its answers (LIM-4).
+CREDIT: Final = "credit"
+CLEAR: Final = "clear"
+REFER: Final = "refer"
+UNAVAILABLE: Final = "unavailable"
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,18 @@ def assess(
     purchaser: Purchaser,
     limits: Limits,
     exposure_yen: int,
+    answers: Mapping[str, str] = MappingProxyType({}),
 ) -> Assessment:
-    """Apply the hard rules, then the limits. `exposure_yen` is what the contractor's guarantees add up to so far."""
+    """Apply the hard rules, then the limits.
+
+    `exposure_yen` is what the contractor's guarantees add up to so far, `answers` what others said, by whom was asked.
+    """
     returned = dict(_returned(requests, works_kind, contract_date, purchaser))
     open_requests = [request for request in requests if request.product not in returned]
     amount_yen = sum(request.amount_yen for request in open_requests)
     findings = tuple(_beyond_limits(open_requests, limits, exposure_yen + amount_yen))
+    if open_requests:
+        findings += tuple(_not_cleared(answers))
     return Assessment(
         verdict=Verdict.QUEUED if findings else Verdict.DECIDED,
         returned=returned,
@@ -113,6 +126,24 @@ def _beyond_limits(requests: Sequence[Request], limits: Limits, exposure_yen: in
             None,
             f"契約者の保証残高が{exposure_yen:,}円となり、上限の{limits.exposure_yen:,}円を超えます。",
             f"The contractor's guarantees would add up to {exposure_yen:,} yen, above {limits.exposure_yen:,} yen.",
+        )
+
+
+def _not_cleared(answers: Mapping[str, str]) -> Iterable[Finding]:
+    answer = answers.get(CREDIT, CLEAR)
+    if answer == REFER:
+        yield Finding(
+            "LIM-4",
+            None,
+            "信用照会の結果、担当者による確認が必要です。",
+            "The credit check says that a person has to look.",
+        )
+    elif answer != CLEAR:
+        yield Finding(
+            "LIM-4",
+            None,
+            "信用照会の回答が得られませんでした。照会先に確認してください。",
+            "The credit check gave no answer: ask it again.",
         )
 
 

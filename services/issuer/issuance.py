@@ -22,7 +22,7 @@ from reference.model import Purchaser, Surety, fiscal_year
 from reference.reader import Reference
 from schemas.applications import ApplicationSubmitted, ProductApplied
 from schemas.certificates import CertificateIssued
-from schemas.decisions import ApplicationDecided, Fee, FeeLine, Finding, ProductOutcome
+from schemas.decisions import ApplicationDecided, Fee, FeeLine, Finding, OutsideFact, ProductOutcome
 from schemas.envelope import Cause
 from schemas.sealed import SealedKey
 from services.issuer import domain, store
@@ -62,6 +62,8 @@ class Decision:
     #: Why a product is returned; what is not in here is accepted.
     returned: Mapping[str, tuple[Finding, ...]]
     message: str = ""
+    #: What others answered before the rules decided.
+    outside: tuple[OutsideFact, ...] = ()
 
 
 async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issuing) -> list[Decision]:
@@ -167,7 +169,9 @@ def party_of(event: ApplicationSubmitted) -> Party:
     return (event.surety_id, event.contractor.id)
 
 
-def assess(event: ApplicationSubmitted, reference: Reference, exposure_yen: int) -> domain.Assessment:
+def assess(
+    event: ApplicationSubmitted, reference: Reference, exposure_yen: int, outside: Sequence[OutsideFact] = ()
+) -> domain.Assessment:
     """What the rules make of an application. Raises `Refused` as `parties_of` does."""
     purchaser, surety = parties_of(event, reference)
     return domain.assess(
@@ -177,6 +181,7 @@ def assess(event: ApplicationSubmitted, reference: Reference, exposure_yen: int)
         purchaser=purchaser,
         limits=surety.limits,
         exposure_yen=exposure_yen,
+        answers={fact.source: fact.answer for fact in outside},
     )
 
 
@@ -256,4 +261,5 @@ def _decided(
         reference_version=reference.version,
         outcomes=tuple(outcomes),
         message=decision.message,
+        outside_facts=decision.outside,
     )

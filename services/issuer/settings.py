@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import HttpUrl
+
 from chassis.settings import ServiceSettings
 from reference.reader import DEFAULT
 
@@ -9,3 +11,7 @@ from reference.reader import DEFAULT
 class IssuerSettings(ServiceSettings):
     #: Folder of purchasers and sureties.
     reference_dir: Path = DEFAULT
+    #: Who is asked about a contractor's credit (信用照会) before a decision. Without one, nobody is.
+    credit_check_url: HttpUrl | None = None
+    #: After so long without an answer a person decides.
+    credit_check_seconds: float = 3.0

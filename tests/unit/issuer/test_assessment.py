@@ -15,7 +15,13 @@ def a_request(product="advance_payment", form="electronic", amount_yen=20_000_00
 @pytest.fixture
 def assessed(reference):
     def assess_these(
-        *requests, purchaser="tochigi", surety="toto", kind="construction", day=date(2026, 10, 1), exposure_yen=0
+        *requests,
+        purchaser="tochigi",
+        surety="toto",
+        kind="construction",
+        day=date(2026, 10, 1),
+        exposure_yen=0,
+        answers=None,
     ):
         return assess(
             requests or [a_request()],
@@ -24,6 +30,7 @@ def assessed(reference):
             purchaser=reference.purchaser(purchaser),
             limits=reference.surety(surety).limits,
             exposure_yen=exposure_yen,
+            answers=answers or {},
         )
 
     return assess_these
@@ -125,3 +132,12 @@ def test_a_person_reads_the_finding_in_the_words_of_the_business(assessed):
     (finding,) = assessed(a_request(ratio="40.1")).findings
 
     assert finding.message_ja == "割合が40.1%で、上限の40.0%を超えています。"
+
+
+@pytest.mark.parametrize("answer", ["refer", "unavailable", "a word of a later version"])
+def test_whoever_is_not_clear_waits_for_a_person(answer, assessed):
+    assert rules(assessed(answers={"credit": answer})) == [("LIM-4", None)]
+
+
+def test_whoever_is_clear_is_accepted(assessed):
+    assert assessed(answers={"credit": "clear"}).verdict is Verdict.DECIDED
