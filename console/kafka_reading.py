@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -93,6 +93,13 @@ async def open_reader(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
         raise unreachable(bootstrap, error) from None
     finally:
         await consumer.stop()
+
+
+async def committed(bootstrap: str, group: str, topics: Collection[str]) -> dict[TopicPartition, int]:
+    """How far a group has taken these topics: what is before that had its effect. Where it never committed: nothing."""
+    async with open_admin(bootstrap) as admin:
+        known = await admin.list_consumer_group_offsets(group)
+    return {partition: taken.offset for partition, taken in known.items() if partition.topic in topics}
 
 
 def unreachable(bootstrap: str, error: Exception) -> Problem:

@@ -1,13 +1,13 @@
 """Does the live registry hold, row for row and column for column, what the replay made? Both are read as streams."""
 
 import base64
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from console.audit import store
 from console.audit.fold import Difference
+from console.audit.replay_rows import Table, differing, merged, words
 from console.store import Connection, Record
 from transparency.checkpoints import Checkpoint
 from transparency.errors import DoesNotVerify
@@ -36,28 +36,14 @@ STREAM_TILES: Final = "SELECT level, index, hash FROM tile_node ORDER BY level, 
 SELECT_HEAD: Final = "SELECT size, frontier FROM log_head"
 SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint ORDER BY size"
 
-#: Not a column of the table compared, but what a difference or a decision needs.
-_BESIDE: Final = frozenset({"place", "number"})
-#: What a difference names and does not repeat.
-_UNTOLD: Final = frozenset({"content", "key_digest", "salt", "commitment", "hash", "frontier"})
 _CHUNK: Final = 1024
 
-
-@dataclass(frozen=True)
-class _Table:
-    name: str
-    statement: str
-    key: tuple[str, ...]
-    #: What a row is called, beside its contract number.
-    called: Callable[[Any], str]
-
-
-CERTIFICATE: Final = _Table(
+CERTIFICATE: Final = Table(
     "certificate", STREAM_CERTIFICATES, ("certificate_id",), lambda row: f"certificate {row['certificate_id']}"
 )
-VIEW: Final = _Table("view", STREAM_VIEWS, ("view_id",), lambda row: f"view {row['view_id']}")
-LEAF: Final = _Table("leaf", STREAM_LEAVES, ("index",), lambda row: f"leaf {row['index']} ({row['kind']})")
-TILE: Final = _Table("tile_node", STREAM_TILES, ("level", "index"), lambda row: f"tile {row['level']}/{row['index']}")
+VIEW: Final = Table("view", STREAM_VIEWS, ("view_id",), lambda row: f"view {row['view_id']}")
+LEAF: Final = Table("leaf", STREAM_LEAVES, ("index",), lambda row: f"leaf {row['index']} ({row['kind']})")
+TILE: Final = Table("tile_node", STREAM_TILES, ("level", "index"), lambda row: f"tile {row['level']}/{row['index']}")
 TABLES: Final = (CERTIFICATE, VIEW, LEAF, TILE)
 
 
@@ -86,7 +72,7 @@ class Beside:
         shadow_log = _Growing(at=signed.sizes, see=signed.see)
         for table in TABLES:
             self.rows[table.name] = self.newer[table.name] = 0
-            async for ours, theirs in _merged(self.shadow, self.live, table):
+            async for ours, theirs in merged(self.shadow, self.live, table):
                 self.rows[table.name] += ours is not None
                 if table is LEAF:
                     shadow_log.take(ours)
@@ -94,7 +80,7 @@ class Beside:
                 if ours is None and self._newer(table, theirs):
                     self.newer[table.name] += 1
                 elif ours != theirs:
-                    for difference in _differing(table, ours, theirs):
+                    for difference in differing(table, ours, theirs, holder="registry"):
                         yield difference
                 self.advance(1)
         self.root = shadow_log.grown().root()
@@ -103,7 +89,7 @@ class Beside:
         self.checkpoints = signed.compared
         self.newer["checkpoint"] = signed.newer
 
-    def _newer(self, table: _Table, row: Any) -> bool:
+    def _newer(self, table: Table, row: Any) -> bool:
         if table is TILE:
             # Complete only with leaves that the shadow does not have.
             return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= self.live_size)
@@ -125,50 +111,10 @@ class Beside:
         found = (rows[0]["size"], tuple(rows[0]["frontier"]))
         names = ("size", "frontier")
         return [
-            Difference(f"log_head.{name}_differs", "log_head", f"log and registry: {_words(name, mine, theirs)}")
+            Difference(f"log_head.{name}_differs", "log_head", f"log and registry: {words(name, mine, theirs)}")
             for name, mine, theirs in zip(names, expected, found, strict=True)
             if mine != theirs
         ]
-
-
-async def _merged(shadow: Connection, live: Connection, table: _Table) -> AsyncIterator[tuple[Any, Any]]:
-    """Rows of both by key: (shadow's or None, live one or None)."""
-    mine, theirs = store.stream(shadow, table.statement), store.stream(live, table.statement)
-    ours, other = await anext(mine, None), await anext(theirs, None)
-    while ours is not None or other is not None:
-        one, two = (tuple(row[name] for name in table.key) if row is not None else None for row in (ours, other))
-        first = two is None or (one is not None and one <= two)
-        second = one is None or (two is not None and two <= one)
-        yield ours if first else None, other if second else None
-        if first:
-            ours = await anext(mine, None)
-        if second:
-            other = await anext(theirs, None)
-
-
-def _differing(table: _Table, ours: Record | None, theirs: Record | None) -> Iterator[Difference]:
-    row: Mapping[str, Any] = ours if ours is not None else theirs  # type: ignore[assignment]  # one of them is there
-    called = table.called(row)
-    number = row.get("contract_number") or row.get("number") or called
-    if theirs is None:
-        yield Difference(f"{table.name}_is_missing", number, f"{called} is told, and the registry does not hold it")
-    elif ours is None:
-        yield Difference(f"{table.name}_is_superfluous", number, f"{called} is in the registry, and no event tells it")
-    else:
-        for name in ours.keys():  # noqa: SIM118 - a row is iterated by its values
-            if name not in _BESIDE and ours[name] != theirs[name]:
-                words = _words(name, ours[name], theirs[name])
-                yield Difference(f"{table.name}.{name}_differs", number, f"{called}, log and registry: {words}")
-
-
-def _words(name: str, mine: object, theirs: object) -> str:
-    if theirs is None and name == "salt":
-        return "salt was erased"
-    return f"{name} differs" if name in _UNTOLD else f"{name} is {_plain(mine)} and {_plain(theirs)}"
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 @dataclass

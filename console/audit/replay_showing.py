@@ -2,6 +2,7 @@
 
 import base64
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from chassis.clock import JST
 from console.audit.replay import Replayed
+from console.audit.replay_kept import ReplayedKept
 
 
 class _Rate(TextColumn):
@@ -58,35 +60,54 @@ class Bars:
             self._bar.advance(self._task, count)
 
 
-def tell(found: Replayed) -> None:
+def tell(found: Replayed | ReplayedKept) -> None:
     """Differences on standard output, one a line; the rest on standard error."""
     for difference in found.differences:
         print(difference)
-    print(summary(found), file=sys.stderr)
+    print(summary(found) if isinstance(found, Replayed) else summary_of_kept(found), file=sys.stderr)
 
 
 def summary(found: Replayed) -> str:
-    of = f" as it was at {_in_japan(found.until)}" if found.until else ""
-    newer = ", ".join(f"{count} {name}" for name, count in found.newer.items() if count) or "none"
-    unreadable = ", ".join(f"{count} {reason}" for reason, count in sorted(found.unreadable.items())) or "none"
-    rate = f"{found.facts / found.feeding_seconds:,.0f}" if found.facts and found.feeding_seconds else "0"
+    certificates, views = f"{found.certificates} certificates (電子証書)", f"{found.views} views (照会)"
     lines = [
-        f"Replayed{of}: {found.certificates} certificates (電子証書), {found.views} views (照会), {found.size} leaves.",
+        f"Replayed{_as_of(found)}: {certificates}, {views}, {found.size} leaves.",
         f"Root of the log (透明性ログ): {base64.b64encode(found.root).decode()}.",
-        f"Event log: {found.repeats} facts repeated; unreadable: {unreadable}.",
-        f"Issued and not registered yet: {found.unregistered}. Newer, and left out: {newer}.",
+        f"Event log: {found.repeats} facts repeated; unreadable: {_counted(found.unreadable)}.",
+        f"Issued and not registered yet: {found.unregistered}. Newer, and left out: {_counted(found.newer)}.",
         f"Checkpoints whose root is that of the replay: {found.checkpoints}.",
     ]
     if found.taken_over:
         lines.append(f"Leaves of which no event tells place and salt, taken from the registry: {found.taken_over}.")
-    lines += [
+    return "\n".join([*lines, *_end(found, "registry")])
+
+
+def summary_of_kept(found: ReplayedKept) -> str:
+    lines = [
+        f"Replayed{_as_of(found)}: what the {found.service} keeps. Rows: {_counted(found.rows)}.",
+        f"Event log: unreadable: {_counted(found.unreadable)}; refused (拒否): {_counted(found.refused)}.",
+        f"Newer, and left out: {_counted(found.newer)}.",
+    ]
+    return "\n".join([*lines, *_end(found, found.service)])
+
+
+def _as_of(found: Replayed | ReplayedKept) -> str:
+    return f" as it was at {_in_japan(found.until)}" if found.until else ""
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _end(found: Replayed | ReplayedKept, service: str) -> list[str]:
+    rate = f"{found.facts / found.feeding_seconds:,.0f}" if found.facts and found.feeding_seconds else "0"
+    lines = [
         f"Not replayed, because no event tells them: {found.not_replayed}.",
         f"{found.facts} facts in {found.feeding_seconds:.1f} s ({rate}/s); {found.seconds:.1f} s in all.",
     ]
     if found.kept:
-        lines.append(f"The shadow is kept as the database {found.kept}; the role registry can open it.")
+        lines.append(f"The shadow is kept as the database {found.kept}; the role {service} can open it.")
     lines.append("They are equal." if found.equal else f"They differ in {len(found.differences)} places.")
-    return "\n".join(lines)
+    return lines
 
 
 def _in_japan(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """Where does a replay write? Into a database of its own, as a role that may open nothing else.
 
-Names of shadows begin with `registry_shadow_`. What a killed run left behind the next one drops; what was kept stays.
+Names of shadows begin with `registry_shadow_`, or another service's name in its place. What a killed run left behind
+the next one drops; what was kept stays.
 """
 
 import asyncio
@@ -30,8 +31,8 @@ SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1) AND rolcanlogin ORDE
 """
 DROP_DATABASE: Final = 'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
 DROP_ROLE: Final = 'DROP ROLE IF EXISTS "{name}"'
-#: The registry's own role can open what is kept.
-KEEP: Final = 'GRANT "{name}" TO registry; ALTER ROLE "{name}" NOLOGIN'
+#: The service's own role can open what is kept.
+KEEP: Final = 'GRANT "{name}" TO "{service}"; ALTER ROLE "{name}" NOLOGIN'
 #: A shadow that a power cut loses is made again.
 HURRY: Final = "SET synchronous_commit = off"
 
@@ -48,7 +49,7 @@ class _Lent(Stack):
 
 @dataclass
 class Shadow:
-    """An empty registry: tables, no rows."""
+    """A service's tables, without rows."""
 
     name: str
     connection: Connection
@@ -57,29 +58,30 @@ class Shadow:
 
 
 @contextlib.asynccontextmanager
-async def open_shadow(stack: Stack) -> AsyncIterator[Shadow]:
-    """A database with the registry's tables. Dropped when the block ends, however it ends, unless it is to be kept.
+async def open_shadow(stack: Stack, service: str = "registry") -> AsyncIterator[Shadow]:
+    """A database with a service's tables. Dropped when the block ends, however it ends, unless it is to be kept.
 
     Raises `Problem` without the superuser's secret: nobody else may make a database.
     """
     superuser = stack.secret("postgres/superuser_password")
-    name, password = PREFIX + secrets.token_hex(4), secrets.token_urlsafe(24)
+    prefix = f"{service}_shadow_"
+    name, password = prefix + secrets.token_hex(4), secrets.token_urlsafe(24)
     async with _as_superuser(stack, superuser) as admin:
         await admin.fetchval(LOCK, _LOCK, name)
-        await _drop_left(admin)
+        await _drop_left(admin, prefix)
         kept = False
         try:
             await ensure_databases(stack.postgres_host, stack.postgres_port, superuser, {name: password})
             lent = _lent(stack, name, password)
             async with connect(lent, name, idle_in_transaction_timeout="0") as connection:
-                await migrate(connection, files_of("registry", make_service("registry").shared_tables))
+                await migrate(connection, files_of(service, make_service(service).shared_tables))
                 await connection.execute(HURRY)
                 shadow = Shadow(name, connection)
                 yield shadow
                 kept = shadow.keep
         finally:
             # A second Ctrl-C must not leave it there.
-            await asyncio.shield(_end(stack, superuser, name, kept=kept))
+            await asyncio.shield(_end(stack, superuser, name, kept_for=service if kept else None))
 
 
 def _lent(stack: Stack, name: str, password: str) -> _Lent:
@@ -96,12 +98,12 @@ def _as_superuser(stack: Stack, password: str) -> contextlib.AbstractAsyncContex
     return connect(_lent(stack, "postgres", password), "postgres")
 
 
-async def _end(stack: Stack, superuser: str, name: str, *, kept: bool) -> None:
+async def _end(stack: Stack, superuser: str, name: str, *, kept_for: str | None) -> None:
     try:
         # A session of its own: the other one may have been cut off in the middle.
         async with _as_superuser(stack, superuser) as admin:
-            if kept:
-                await admin.execute(KEEP.format(name=name))
+            if kept_for:
+                await admin.execute(KEEP.format(name=name, service=kept_for))
             else:
                 await _drop(admin, name)
     except (Problem, *UNAVAILABLE):
@@ -109,8 +111,8 @@ async def _end(stack: Stack, superuser: str, name: str, *, kept: bool) -> None:
         return
 
 
-async def _drop_left(admin: Connection) -> None:
-    for row in await admin.fetch(SELECT_LEFT, PREFIX):
+async def _drop_left(admin: Connection, prefix: str) -> None:
+    for row in await admin.fetch(SELECT_LEFT, prefix):
         name = row["rolname"]
         if await admin.fetchval(LOCK, _LOCK, name):
             try:

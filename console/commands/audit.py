@@ -194,28 +194,32 @@ def import_(
 
 @app.command()
 def replay(
+    service: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose: registry, issuer, intake or notifier.")
+    ] = "registry",
     until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="As the registry was then: 2026-11-20T17:15 is Japan's time, …Z is UTC."),
+        typer.Option(metavar="TIME", help="As it was then: 2026-11-20T17:15 is Japan's time, …Z is UTC."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the shadow database, and say its name.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild the registry from the event log in a shadow database, by its own code, and compare row for row.
+    """Rebuild a service's database from the event log in a shadow, by its own code, and compare row for row.
 
-    Also the transparency log (透明性ログ): every leaf, tile and root that was signed. Nothing is published, mailed or
-    drawn; the registry itself is only read. The shadow is dropped afterwards. Needs the superuser's secret.
+    Of the registry also the transparency log (透明性ログ): every leaf, tile and root that was signed. Nothing is
+    published, mailed or drawn; the live database is only read. What no event tells is left out, and said. The shadow is
+    dropped afterwards. Needs the superuser's secret.
 
     Exit 0 when they are equal, 1 when they differ, 2 when it could not be checked.
     """
     from console.audit.replay import read_moment
-    from console.audit.replay import replay as replay_stack
+    from console.audit.replay_of import replay_of
     from console.audit.replay_showing import Bars, tell
 
     try:
         with Bars() as bars:
             found = run(
-                replay_stack(find_stack(), until=read_moment(until) if until else None, keep=keep, progress=bars)
+                replay_of(find_stack(), service, until=read_moment(until) if until else None, keep=keep, progress=bars)
             )
     except Problem as problem:
         fail(problem, COULD_NOT_CHECK)

@@ -60,23 +60,6 @@ def make_service(settings: IntakeSettings) -> Service:
         settings.secrets.text("document_key.pem").encode(), settings.secrets.text("document_chain.pem").encode()
     )
     printer = Printer(taking, signer, settings.purchaser_url, site.wording)
-    reading = Reading(
-        group="intake",
-        handlers={
-            ApplicationQueued: handlers.follow_queued,
-            ApplicationDecided: handlers.follow_decided,
-            ApplicationWithdrawn: handlers.follow_withdrawn,
-            WithdrawalRefused: handlers.follow_refused,
-            MessageToContractor: messages.follow_messages,
-            CertificateIssued: partial(handlers.follow_certificates, taking=taking),
-            CertificateRegistered: handlers.follow_registrations,
-            CertificateViewed: handlers.follow_views,
-            MailSent: handlers.follow_mails,
-            MailUndeliverable: handlers.follow_mails,
-            ApplicationMailSent: handlers.follow_mails,
-            ApplicationMailUndeliverable: handlers.follow_mails,
-        },
-    )
     return Service(
         runtime=runtime,
         title="Takes contractors' applications and shows what became of them (受付)",
@@ -95,11 +78,31 @@ def make_service(settings: IntakeSettings) -> Service:
             certificates.make_router(site, counter, printer),
             public.make_portal_router(site, counter),
         ),
-        readings=(reading,),
+        readings=(make_reading(partial(handlers.reseal_key, taking=taking)),),
         tasks=(
             Task("watch", partial(watch_unanswered, runtime=runtime)),
             Task("reminder", partial(remind, runtime=runtime), 240),
         ),
         schemas=FORM_DEFINITIONS,
         site=CompletePortal(site),
+    )
+
+
+def make_reading(reseal: handlers.Reseal) -> Reading:
+    return Reading(
+        group="intake",
+        handlers={
+            ApplicationQueued: handlers.follow_queued,
+            ApplicationDecided: handlers.follow_decided,
+            ApplicationWithdrawn: handlers.follow_withdrawn,
+            WithdrawalRefused: handlers.follow_refused,
+            MessageToContractor: messages.follow_messages,
+            CertificateIssued: partial(handlers.follow_certificates, reseal=reseal),
+            CertificateRegistered: handlers.follow_registrations,
+            CertificateViewed: handlers.follow_views,
+            MailSent: handlers.follow_mails,
+            MailUndeliverable: handlers.follow_mails,
+            ApplicationMailSent: handlers.follow_mails,
+            ApplicationMailUndeliverable: handlers.follow_mails,
+        },
     )

@@ -24,6 +24,7 @@ from reference.codes import (
 from reference.errors import UnknownBranch
 from reference.model import Purchaser, Surety
 from reference.reader import Reference
+from schemas.applications import Works
 from services.intake.forms import ApplicationForm, ProductForm, WorksForm
 
 LINE_LENGTH: Final = 200
@@ -122,7 +123,7 @@ def not_full_width(text: str) -> str | None:
     return next((char for char in text if unicodedata.east_asian_width(char) in ("Na", "H")), None)
 
 
-def works_key(contractor_id: str, works: WorksForm) -> bytes:
+def works_key(contractor_id: str, works: WorksForm | Works) -> bytes:
     """Tells one contractor's works from every other, for APP-4. Width and spaces in the name make no difference."""
     name = "".join(unicodedata.normalize("NFKC", works.name or "").split())
     parts = (contractor_id, works.purchaser_id or "", str(works.contract_date), name)

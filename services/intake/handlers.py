@@ -5,7 +5,7 @@ Each gets an open transaction; none commits or publishes. The numbers of steps a
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,10 @@ FORM = TypeAdapter(ApplicationForm)
 REASONS = TypeAdapter(tuple[Finding, ...])
 #: This service, as a reader of its own data keys.
 SELF = "intake"
+
+
+#: How a certificate's key is kept: nonce and ciphertext.
+Reseal = Callable[[CertificateIssued], tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
@@ -94,10 +98,8 @@ async def take_application(tx: Transaction, form: ApplicationForm, *, principal:
     now = taking.clock.now()
     data_key = sealing.DataKey(uuid7(), os.urandom(32))
     submitted = await _submitted(tx, form, application_id, data_key, principal=principal, taking=taking)
-    products = [applied.product for applied in submitted.products]
-    key = domain.works_key(principal.subject_id, form.works)
     if form.replaces is not None:
-        await _replace(tx, form.replaces, products, principal)
+        await _lock_replaced(tx, form.replaces, principal)
     wrapped = DataKeyWrapped(
         application_id=application_id,
         data_key_id=data_key.id,
@@ -109,8 +111,9 @@ async def take_application(tx: Transaction, form: ApplicationForm, *, principal:
         ),
     )
     own = _wrap(data_key, application_id, SELF, taking.readers[SELF])
-    if not await store.add_application(tx, submitted, works_key=key, wrapped_data_key=own):
-        earlier = await store.earlier_application(tx, key, products)
+    products = [applied.product for applied in submitted.products]
+    if not await keep_application(tx, submitted, wrapped_data_key=own):
+        earlier = await store.earlier_application(tx, _works_key(submitted), products)
         raise Problem(
             409,
             "already-applied",
@@ -122,6 +125,20 @@ async def take_application(tx: Transaction, form: ApplicationForm, *, principal:
     await taking.outbox.add(tx, [(wrapped, cause), (submitted, cause)])
     log.info("application.submitted", application_id=str(application_id), products=products)
     return application_id
+
+
+async def keep_application(tx: Transaction, submitted: ApplicationSubmitted, *, wrapped_data_key: bytes) -> bool:
+    """Keep an application, in place of what it replaces: of that one, what was returned or withdrawn (APP-3).
+
+    False when one of its products is already applied for on the same works.
+    """
+    if submitted.replaces is not None:
+        replaceable = await store.replaceable_products(tx, submitted.replaces)
+        products = [applied.product for applied in submitted.products if applied.product in replaceable]
+        await store.deactivate(tx, submitted.replaces, products)
+    return await store.add_application(
+        tx, submitted, works_key=_works_key(submitted), wrapped_data_key=wrapped_data_key
+    )
 
 
 async def request_withdrawal(tx: Transaction, application_id: UUID, *, principal: Principal, taking: Taking) -> Answer:
@@ -217,9 +234,9 @@ async def follow_refused(tx: Transaction, batch: Sequence[Received[WithdrawalRef
     await store.add_withdrawals(tx, rows, "refused")
 
 
-async def follow_certificates(tx: Transaction, batch: Sequence[Received[CertificateIssued]], *, taking: Taking) -> None:
+async def follow_certificates(tx: Transaction, batch: Sequence[Received[CertificateIssued]], *, reseal: Reseal) -> None:
     """Keep the contractor's copy, with its key opened once and sealed again under our own."""
-    await store.add_certificates(tx, [_certificate(received.event, taking) for received in batch])
+    await store.add_certificates(tx, [_certificate(received.event, reseal) for received in batch])
     await _compare_copies(tx, [received.event.certificate_id for received in batch])
 
 
@@ -236,16 +253,20 @@ async def follow_mails(tx: Transaction, batch: Sequence[Received[store.MailTold]
     await store.add_mails(tx, [received.event for received in batch])
 
 
-def _certificate(event: CertificateIssued, taking: Taking) -> store.Certificate:
-    if event.content.sha256() != event.content_sha256:
-        raise Refused("content_does_not_match")
+def reseal_key(event: CertificateIssued, *, taking: Taking) -> tuple[bytes, bytes]:
+    """The authentication key under our own key at rest: nonce and ciphertext."""
     info = authentication_key.sealing_info(event.contract_number, event.certificate_id)
     try:
         key = sealing.open_with(taking.private_key, sealing.unb64(event.authentication_key.sealed), info=info)
     except sealing.CannotOpen:
         raise Refused("key_cannot_be_opened") from None
-    nonce, ciphertext = taking.at_rest.seal(key, about=event.certificate_id)
-    return store.Certificate(event, nonce, ciphertext)
+    return taking.at_rest.seal(key, about=event.certificate_id)
+
+
+def _certificate(event: CertificateIssued, reseal: Reseal) -> store.Certificate:
+    if event.content.sha256() != event.content_sha256:
+        raise Refused("content_does_not_match")
+    return store.Certificate(event, *reseal(event))
 
 
 async def _compare_copies(tx: Transaction, certificate_ids: Sequence[UUID]) -> None:
@@ -314,12 +335,14 @@ async def _submitted(
     )
 
 
-async def _replace(tx: Transaction, replaced: UUID, products: Sequence[str], principal: Principal) -> None:
-    """Make way for an application that replaces a returned or withdrawn one (APP-3)."""
+async def _lock_replaced(tx: Transaction, replaced: UUID, principal: Principal) -> None:
+    """Only one's own can be replaced (APP-3)."""
     if await store.lock_application(tx, replaced, principal.subject_id) is None:
         raise invalid([FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")])
-    replaceable = await store.replaceable_products(tx, replaced)
-    await store.deactivate(tx, replaced, [product for product in products if product in replaceable])
+
+
+def _works_key(submitted: ApplicationSubmitted) -> bytes:
+    return domain.works_key(submitted.contractor.id, submitted.works)
 
 
 def _wrap(data_key: sealing.DataKey, application_id: UUID, reader: str, public_key: bytes) -> bytes:

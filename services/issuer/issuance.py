@@ -129,7 +129,7 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
         )
     if guarantees:
         await store.add_guarantees(tx, list(guarantees.values()))
-        await store.add_exposures(tx, _sums(guarantees.values()))
+        await store.add_exposures(tx, sums_of(guarantees.values()))
     decided = [(_decided(decision, guarantees, fees, issuing.reference), decision.cause) for decision in decisions]
     await store.set_decided(
         tx,
@@ -198,7 +198,7 @@ async def _number(
 ) -> tuple[list[tuple[Decision, ProductApplied, str]], dict[UUID, Decision]]:
     """A number for each accepted product, and the decisions for which a branch has none left."""
     accepted = [
-        (decision, applied, _series(decision))
+        (decision, applied, series_of(decision.submitted, decision.decided_at))
         for decision in decisions
         for applied in decision.submitted.products
         if applied.product not in decision.returned
@@ -219,12 +219,13 @@ async def _number(
     return [row for row in numbered if row[0].submitted.application_id not in unnumbered], unnumbered
 
 
-def _series(decision: Decision) -> Series:
-    year = fiscal_year(day_in_japan(decision.decided_at))
-    return (decision.submitted.surety_id, decision.submitted.branch_id, year)
+def series_of(event: ApplicationSubmitted, decided_at: datetime) -> Series:
+    """From which series the numbers of an application are."""
+    return (event.surety_id, event.branch_id, fiscal_year(day_in_japan(decided_at)))
 
 
-def _sums(guarantees: Iterable[Guarantee]) -> dict[Party, int]:
+def sums_of(guarantees: Iterable[Guarantee]) -> dict[Party, int]:
+    """What guarantees add to each exposure, in yen."""
     sums: Counter[Party] = Counter()
     for guarantee in guarantees:
         sums[guarantee.surety_id, guarantee.contractor_id] += guarantee.amount_yen

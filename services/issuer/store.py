@@ -209,8 +209,8 @@ class Guarantee:
     content_sha256: str
     key_digest: str | None
     pepper_id: str | None
-    #: JSON of `schemas.decisions.Fee`
-    fee: str
+    #: JSON of `schemas.decisions.Fee`; None for what was issued before there were rates
+    fee: str | None
 
 
 @dataclass(frozen=True)

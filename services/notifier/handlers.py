@@ -42,7 +42,8 @@ class Noticing:
     reference: Reference
     clock: Clock
     outbox: Outbox
-    private_key: bytes = field(repr=False)
+    #: Opens data keys; None in a replay, where what was taken once is not opened again.
+    private_key: bytes | None = field(repr=False)
 
 
 async def keep_data_keys(tx: Transaction, batch: Sequence[Received[DataKeyWrapped]], *, noticing: Noticing) -> None:
@@ -55,11 +56,12 @@ async def keep_data_keys(tx: Transaction, batch: Sequence[Received[DataKeyWrappe
         for wrapped in received.event.wrapped_for
         if wrapped.reader == READER
     }
-    for event, wrapped in ours.values():
-        try:
-            open_data_key(noticing.private_key, event.application_id, event.data_key_id, wrapped)
-        except sealing.CannotOpen:
-            raise Refused("data_key_cannot_be_opened") from None
+    if noticing.private_key is not None:
+        for event, wrapped in ours.values():
+            try:
+                open_data_key(noticing.private_key, event.application_id, event.data_key_id, wrapped)
+            except sealing.CannotOpen:
+                raise Refused("data_key_cannot_be_opened") from None
     await store.take_turn(tx)
     await store.add_data_keys(tx, list(ours.values()), noticing.clock.now())
     await _join(tx, ours, noticing)
