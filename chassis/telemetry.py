@@ -38,7 +38,7 @@ def configure_logs(service: str, level: str) -> None:
     )
     handler.addFilter(SayOnce(every_seconds=10))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("aiokafka", "uvicorn.access"):
+    for noisy in ("httpx", "aiokafka", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
