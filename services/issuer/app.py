@@ -31,16 +31,17 @@ def make_service(settings: IssuerSettings) -> Service:
             pepper=settings.secrets.key("pepper"), intake_public_key=settings.secrets.key("public_keys/intake")
         ),
     )
+    decide = partial(handlers.decide_applications, issuing=issuing)
     gatherers: dict[type[Event], Gatherer] = {}
     if settings.credit_check_url is not None:
         credit = CreditCheck(str(settings.credit_check_url), settings.credit_check_seconds)
-        gatherers[ApplicationSubmitted] = partial(handlers.ask_outside, credit=credit, issuing=issuing)
+        gatherers[ApplicationSubmitted] = partial(credit.inform, decide, runtime.clock)
     reading = Reading(
         group="issuer",
         # In this order: a withdrawal and a message are about an application that may be in the same poll.
         handlers={
             DataKeyWrapped: handlers.keep_data_keys,
-            ApplicationSubmitted: partial(handlers.decide_applications, issuing=issuing),
+            ApplicationSubmitted: decide,
             WithdrawalRequested: partial(handlers.answer_withdrawals, issuing=issuing),
             MessageToSurety: handlers.keep_messages,
         },

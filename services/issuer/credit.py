@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal
 from uuid import UUID
 
@@ -12,6 +13,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from chassis.clock import Clock
+from chassis.consumer import Handler
+from chassis.decoding import Received
 from schemas.applications import ApplicationSubmitted
 from schemas.decisions import OutsideFact
 from schemas.event import Line
@@ -49,9 +52,15 @@ class CreditCheck:
         now = clock.now()
         # Of one poll only: between two polls nobody holds a connection that the other side may have left.
         async with httpx.AsyncClient(verify=self._tls, timeout=self._seconds, trust_env=False) as client:
-            asked = {event.application_id: self._one(client, event, now) for event in events}
-            facts = await asyncio.gather(*asked.values())
+            asked = {event.application_id: event for event in events}
+            facts = await asyncio.gather(*(self._one(client, event, now) for event in asked.values()))
         return {application_id: (fact,) for application_id, fact in zip(asked, facts, strict=True)}
+
+    async def inform(
+        self, decide: Callable[..., Awaitable[None]], clock: Clock, batch: Sequence[Received[ApplicationSubmitted]]
+    ) -> Handler:
+        """`decide`, with the answers for the batch as its `outside` (DEC-9)."""
+        return partial(decide, outside=await self.ask((received.event for received in batch), clock))
 
     async def _one(self, client: httpx.AsyncClient, event: ApplicationSubmitted, now: datetime) -> OutsideFact:
         application_id = str(event.application_id)

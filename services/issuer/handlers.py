@@ -6,12 +6,9 @@ The numbers of steps are those of docs/the-flow.md.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
-from types import MappingProxyType
 from uuid import UUID
 
 from chassis import sealing
-from chassis.consumer import Handler
 from chassis.decoding import Received, Refused
 from chassis.postgres import Transaction
 from chassis.web.problems import FieldError, Problem, invalid
@@ -32,7 +29,6 @@ from schemas.envelope import Cause
 from schemas.event import Event
 from schemas.sealed import SealedText
 from services.issuer import domain, sealed, store
-from services.issuer.credit import CreditCheck
 from services.issuer.issuance import (
     FINDINGS,
     NO_NUMBERS,
@@ -44,6 +40,7 @@ from services.issuer.issuance import (
     issue,
     parties_of,
     party_of,
+    queued_of,
 )
 from services.issuer.store import Message, Proposal, Row
 from services.issuer.typed import MESSAGE_LENGTH, REASON_LENGTH, lines_of
@@ -58,25 +55,14 @@ class DeskDecision:
     decider: str
 
 
-async def ask_outside(
-    batch: Sequence[Received[ApplicationSubmitted]], *, credit: CreditCheck, issuing: Issuing
-) -> Handler:
-    """Ask what others know, all at once, before a transaction opens; returns what decides with the answers (DEC-9)."""
-    outside = await credit.ask({r.event.application_id: r.event for r in batch}.values(), issuing.clock)
-    return partial(decide_applications, issuing=issuing, outside=outside)
-
-
 async def decide_applications(
     tx: Transaction,
     batch: Sequence[Received[ApplicationSubmitted]],
     *,
     issuing: Issuing,
-    outside: Mapping[UUID, tuple[OutsideFact, ...]] = MappingProxyType({}),
+    outside: Mapping[UUID, tuple[OutsideFact, ...]] | None = None,
 ) -> None:
-    """Decide what the rules can decide, and leave the rest to the desk. A repeat finds its row and does nothing.
-
-    `outside` are the answers of others, by application.
-    """
+    """Decide what the rules can, with the answers from `outside`; leave the rest to the desk. A repeat does nothing."""
     for received in batch:
         parties_of(received.event, issuing.reference)
     new_ids = await store.add_applications(tx, batch)
@@ -90,17 +76,17 @@ async def decide_applications(
     for received in new:
         # Step 3: decide. Pure, over the event, the rules' version and what others answered.
         event = received.event
-        facts = outside.get(event.application_id, ())
+        facts = (outside or {}).get(event.application_id, ())
         assessment = assess(event, issuing.reference, exposures[party_of(event)], facts)
         if assessment.verdict is domain.Verdict.QUEUED:
             findings = tuple(finding_of(finding) for finding in assessment.findings)
-            queued.append((_queued(event, now, findings, facts), received.cause))
+            queued.append((queued_of(event, now, findings, facts), received.cause))
         else:
             exposures[party_of(event)] += assessment.amount_yen
             returned = findings_of(assessment.returned)
             decisions.append(Decision(event, received.cause, now, "rules", returned, outside=facts))
     queued += [
-        (_queued(left.submitted, now, (NO_NUMBERS,), left.outside), left.cause)
+        (queued_of(left.submitted, now, (NO_NUMBERS,), left.outside), left.cause)
         for left in await issue(tx, decisions, issuing=issuing)
     ]
     if queued:
@@ -108,14 +94,6 @@ async def decide_applications(
             tx, [(told.application_id, now, FINDINGS.dump_json(told.findings).decode()) for told, _ in queued]
         )
         await issuing.outbox.add(tx, queued)
-
-
-def _queued(
-    event: ApplicationSubmitted, now: datetime, findings: tuple[Finding, ...], outside: tuple[OutsideFact, ...]
-) -> ApplicationQueued:
-    return ApplicationQueued(
-        application_id=event.application_id, queued_at=now, findings=findings, outside_facts=outside
-    )
 
 
 async def answer_withdrawals(

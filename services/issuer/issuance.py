@@ -22,7 +22,7 @@ from reference.model import Purchaser, Surety, fiscal_year
 from reference.reader import Reference
 from schemas.applications import ApplicationSubmitted, ProductApplied
 from schemas.certificates import CertificateIssued
-from schemas.decisions import ApplicationDecided, Fee, FeeLine, Finding, OutsideFact, ProductOutcome
+from schemas.decisions import ApplicationDecided, ApplicationQueued, Fee, FeeLine, Finding, OutsideFact, ProductOutcome
 from schemas.envelope import Cause
 from schemas.sealed import SealedKey
 from services.issuer import domain, store
@@ -230,6 +230,15 @@ def sums_of(guarantees: Iterable[Guarantee]) -> dict[Party, int]:
     for guarantee in guarantees:
         sums[guarantee.surety_id, guarantee.contractor_id] += guarantee.amount_yen
     return dict(sums)
+
+
+def queued_of(
+    event: ApplicationSubmitted, now: datetime, findings: tuple[Finding, ...], outside: tuple[OutsideFact, ...]
+) -> ApplicationQueued:
+    """What is told when an application waits at the desk."""
+    return ApplicationQueued(
+        application_id=event.application_id, queued_at=now, findings=findings, outside_facts=outside
+    )
 
 
 def _decided(
