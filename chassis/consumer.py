@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -112,6 +112,15 @@ def sort_out(records: Sequence[ConsumerRecord], group: str) -> Sorted:
     return poll
 
 
+def by_kind(
+    kinds: Iterable[type[Event]], received: Iterable[Received[Event]]
+) -> dict[type[Event], list[Received[Event]]]:
+    """What came of each kind, where any came, in the order of `kinds`; what is of no such kind is let go."""
+    came = list(received)
+    of_kinds = {kind: [each for each in came if type(each.event) is kind] for kind in kinds}
+    return {kind: batch for kind, batch in of_kinds.items() if batch}
+
+
 class Consumer:
     """Takes polls of one group. Returns when their effect is durable; raises only to have them delivered again."""
 
@@ -181,11 +190,7 @@ class Consumer:
     async def _take_together(self, records: Sequence[ConsumerRecord]) -> None:
         poll = sort_out(records, self.reading.group)
         self.guard.check(len(poll.refused))
-        batches = {
-            kind: batch
-            for kind in self.reading.handlers
-            if (batch := [received for received in poll.received if type(received.event) is kind])
-        }
+        batches = by_kind(self.reading.handlers, poll.received)
         informed = {
             kind: await gather(batches[kind]) for kind, gather in self.reading.gatherers.items() if kind in batches
         }

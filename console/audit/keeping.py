@@ -1,11 +1,12 @@
 """What does a service keep, who tells it, and by which of its code does it come into a shadow? One class for each."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from chassis.consumer import Handler, by_kind
 from chassis.decoding import Received
 from chassis.postgres import Transaction
 from console.audit.fold import Difference
@@ -13,9 +14,6 @@ from console.audit.replay_rows import Table
 from console.store import Connection
 from schemas.event import Event
 from schemas.topics import Topic
-
-#: As in `chassis.consumer`: takes all events of its type in a poll.
-Handler = Callable[[Transaction, Sequence[Received[Any]]], Awaitable[None]]
 
 #: Stands where only a service knows the person, and its table wants one.
 SOMEBODY: Final = "replay"
@@ -84,9 +82,9 @@ class Keeping:
 
     async def take(self, tx: Transaction, batch: Sequence[Received[Event]]) -> None:
         """What a poll told. Raises as the service's own handlers do."""
-        for kind, handle in self.handlers.items():
-            if of_kind := [received for received in batch if type(received.event) is kind]:
-                await handle(tx, of_kind)
+        handlers = self.handlers
+        for kind, of_kind in by_kind(handlers, batch).items():
+            await handlers[kind](tx, of_kind)
 
     async def forget(self, tx: Transaction, keys: Sequence[str]) -> None:
         """What tombstones forget; asked last of all."""

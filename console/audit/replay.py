@@ -127,7 +127,7 @@ async def replay(
     Raises `Problem` where Kafka, the registry or a shadow can't be had.
     """
     try:
-        async with open_shadow(stack) as shadow, _snapshots(stack) as live:
+        async with open_shadow(stack) as shadow, snapshots(stack, "registry") as live:
             found = await _Replay(stack, shadow, live, until, progress or Silent()).run(keep=keep)
             shadow.keep = keep
             return found
@@ -139,9 +139,9 @@ async def replay(
 
 
 @contextlib.asynccontextmanager
-async def _snapshots(stack: Stack) -> AsyncIterator[Connection]:
-    """The live registry, for transactions that must outlast a replay, and cannot write."""
-    async with connect(stack, "registry", idle_in_transaction_timeout="0") as connection:
+async def snapshots(stack: Stack, service: str) -> AsyncIterator[Connection]:
+    """A live database, for transactions that must outlast a replay, and cannot write."""
+    async with connect(stack, service, idle_in_transaction_timeout="0") as connection:
         await connection.execute(READ_ONLY)
         yield connection
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from chassis import sealing
+from chassis.consumer import Handler
 from chassis.decoding import Received, Refused
 from chassis.postgres import Transaction
 from console import store as console_store
-from console.audit.keeping import SOMEBODY, AsTold, Handler, Keeping, KeptTable
+from console.audit.keeping import SOMEBODY, AsTold, Keeping, KeptTable
 from console.store import Connection
 from schemas import topics
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
@@ -20,7 +20,7 @@ from schemas.event import Event
 from schemas.topics import Topic
 from services.intake import app, handlers, store
 from services.intake.messages import store as messages
-from services.intake.messages.handlers import TO_SURETY
+from services.intake.messages.handlers import TO_SURETY, told_message
 from services.intake.shredding import store as shredding
 
 STREAM_APPLICATIONS: Final = """
@@ -209,20 +209,7 @@ class IntakeKeeps(Keeping):
     async def _written(self, tx: Transaction, batch: Sequence[Received[MessageToSurety]]) -> None:
         await messages.add(
             tx,
-            [
-                messages.Message(
-                    message_id=event.message_id,
-                    application_id=event.application_id,
-                    direction=TO_SURETY,
-                    sent_at=event.sent_at,
-                    sent_by=event.sent_by,
-                    person=SOMEBODY,
-                    data_key_id=event.text.data_key_id,
-                    nonce=sealing.unb64(event.text.nonce),
-                    ciphertext=sealing.unb64(event.text.ciphertext),
-                )
-                for event in (received.event for received in batch)
-            ],
+            [told_message(received.event, direction=TO_SURETY, person=SOMEBODY) for received in batch],
         )
 
 

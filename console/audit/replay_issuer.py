@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis import sealing
 from chassis.clock import day_in_japan
+from chassis.consumer import Handler
 from chassis.decoding import Received, Refused
 from chassis.postgres import Transaction
 from console.audit.fold import Difference
-from console.audit.keeping import SOMEBODY, AsTold, Handler, Keeping
+from console.audit.keeping import SOMEBODY, AsTold, Keeping
 from console.audit.kept_by_issuer import (
     NO_CONTENT,
     SELECT_ACCEPTED,
@@ -45,7 +45,7 @@ from schemas.event import Event
 from services.issuer import domain, handlers, store
 from services.issuer.issuance import FINDINGS, NO_NUMBERS, OUTCOMES, parties_of, party_of, series_of, sums_of
 from services.issuer.minting import certificate_id
-from services.issuer.store import Guarantee, Message, Party, Series
+from services.issuer.store import Guarantee, Party, Series
 from services.issuer.wording import content_of
 
 
@@ -188,34 +188,13 @@ class IssuerKeeps(Keeping):
     async def _written(self, tx: Transaction, batch: Sequence[Received[MessageToContractor]]) -> None:
         await store.add_messages(
             tx,
-            [
-                Message(
-                    message_id=event.message_id,
-                    application_id=event.application_id,
-                    direction="to_contractor",
-                    sent_at=event.sent_at,
-                    sent_by=event.sent_by,
-                    person=SOMEBODY,
-                    data_key_id=event.text.data_key_id,
-                    nonce=sealing.unb64(event.text.nonce),
-                    ciphertext=sealing.unb64(event.text.ciphertext),
-                )
-                for event in (received.event for received in batch)
-            ],
+            [handlers.told_message(received.event, direction="to_contractor", person=SOMEBODY) for received in batch],
         )
 
     async def sums(self, live: Connection, moving: frozenset[UUID]) -> Sequence[Difference]:
         """Exposures, and how many numbers each series has given."""
         ids = list(moving)
-        ours, theirs = [
-            Counter(
-                {
-                    (row["surety_id"], row["contractor_id"]): row["yen"]
-                    for row in await side.fetch(SELECT_EXPOSURES, ids)
-                }
-            )
-            for side in (self.shadow, live)
-        ]
+        ours, theirs = [await _exposures(side, ids) for side in (self.shadow, live)]
         found = [
             Difference(
                 "exposure.accepted_yen_differs", " ".join(party), f"accepted_yen is {ours[party]} and {theirs[party]}"

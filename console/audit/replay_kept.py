@@ -28,13 +28,13 @@ from chassis.postgres import REFUSED
 from console.audit import store
 from console.audit.fold import Difference
 from console.audit.keeping import AsTold, Keeping, KeptTable
-from console.audit.replay import READ_ONLY, Progress, Silent
+from console.audit.replay import Progress, Silent, snapshots
 from console.audit.replay_rows import differing, merged
 from console.audit.shadow import Shadow, open_shadow
 from console.environment import Stack
 from console.kafka_reading import committed, open_reader
 from console.running import explain
-from console.store import Connection, Record, connect
+from console.store import Connection, Record
 from schemas.event import Event
 from schemas.topics import Topic
 
@@ -92,12 +92,7 @@ async def replay_kept(
     Raises `Problem` where Kafka, the database or a shadow can't be had.
     """
     try:
-        async with (
-            open_shadow(stack, keeps.service) as shadow,
-            # The snapshot must outlast a replay.
-            connect(stack, keeps.service, idle_in_transaction_timeout="0") as live,
-        ):
-            await live.execute(READ_ONLY)
+        async with open_shadow(stack, keeps.service) as shadow, snapshots(stack, keeps.service) as live:
             with _without_its_words():
                 found = await _Replay(stack, shadow, live, keeps, until, progress or Silent()).run(keep=keep)
             shadow.keep = keep

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
+from chassis.consumer import Handler
 from chassis.decoding import Received
 from chassis.postgres import Pool, Transaction
 from console.audit.fold import Difference
-from console.audit.keeping import AsTold, Handler, Keeping, KeptTable
+from console.audit.keeping import AsTold, Keeping, KeptTable
 from console.audit.replay_facts import differing_fields
 from console.audit.replay_feeding import Collecting
 from console.store import Connection

@@ -149,22 +149,21 @@ async def keep_messages(tx: Transaction, batch: Sequence[Received[MessageToSuret
     events = [received.event for received in batch]
     if {event.application_id for event in events} - await store.known(tx, (event.application_id for event in events)):
         raise Refused("application_is_unknown")
-    await store.add_messages(
-        tx,
-        [
-            Message(
-                message_id=event.message_id,
-                application_id=event.application_id,
-                direction="from_contractor",
-                sent_at=event.sent_at,
-                sent_by=event.sent_by,
-                person=None,
-                data_key_id=event.text.data_key_id,
-                nonce=sealing.unb64(event.text.nonce),
-                ciphertext=sealing.unb64(event.text.ciphertext),
-            )
-            for event in events
-        ],
+    await store.add_messages(tx, [told_message(event, direction="from_contractor") for event in events])
+
+
+def told_message(event: MessageToSurety | MessageToContractor, *, direction: str, person: str | None = None) -> Message:
+    """The row of a message as its event tells it, still sealed."""
+    return Message(
+        message_id=event.message_id,
+        application_id=event.application_id,
+        direction=direction,
+        sent_at=event.sent_at,
+        sent_by=event.sent_by,
+        person=person,
+        data_key_id=event.text.data_key_id,
+        nonce=sealing.unb64(event.text.nonce),
+        ciphertext=sealing.unb64(event.text.ciphertext),
     )
 
 

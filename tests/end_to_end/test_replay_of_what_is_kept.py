@@ -15,10 +15,11 @@ from aiokafka import TopicPartition
 from typer.testing import Result
 
 from chassis import sealing
+from chassis.consumer import Handler
 from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from console.audit.fold import Difference
-from console.audit.keeping import AsTold, Handler, Keeping, KeptTable
+from console.audit.keeping import AsTold, Keeping, KeptTable
 from console.audit.replay_feeding import Collecting
 from console.audit.replay_intake import TABLES as INTAKE_TABLES
 from console.audit.replay_intake import IntakeKeeps

@@ -115,22 +115,23 @@ async def answer_letter(
 
 async def follow_messages(tx: Transaction, batch: Sequence[Received[MessageToContractor]]) -> None:
     """Keep what the surety wrote, sealed as it came. A repeat is the same message."""
-    await store.add(
-        tx,
-        [
-            store.Message(
-                message_id=event.message_id,
-                application_id=event.application_id,
-                direction=TO_CONTRACTOR,
-                sent_at=event.sent_at,
-                sent_by=event.sent_by,
-                person=None,
-                data_key_id=event.text.data_key_id,
-                nonce=sealing.unb64(event.text.nonce),
-                ciphertext=sealing.unb64(event.text.ciphertext),
-            )
-            for event in (received.event for received in batch)
-        ],
+    await store.add(tx, [told_message(received.event, direction=TO_CONTRACTOR) for received in batch])
+
+
+def told_message(
+    event: MessageToSurety | MessageToContractor, *, direction: str, person: str | None = None
+) -> store.Message:
+    """The row of a message as its event tells it, still sealed."""
+    return store.Message(
+        message_id=event.message_id,
+        application_id=event.application_id,
+        direction=direction,
+        sent_at=event.sent_at,
+        sent_by=event.sent_by,
+        person=person,
+        data_key_id=event.text.data_key_id,
+        nonce=sealing.unb64(event.text.nonce),
+        ciphertext=sealing.unb64(event.text.ciphertext),
     )
 
 

@@ -276,7 +276,7 @@ async def test_it_has_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_the_live_registry_cannot_be_written_by_it(ready: Stack) -> None:
-    async with replaying._snapshots(ready) as live:
+    async with replaying.snapshots(ready, "registry") as live:
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             await live.execute("INSERT INTO outbox (topic, headers) VALUES ('x', '[]')")
 
