@@ -18,6 +18,8 @@ class CreditService(ThreadingHTTPServer):
     """Says `clear` over real HTTP, unless it was told otherwise about a contractor."""
 
     daemon_threads = True
+    #: More than come at once: whoever finds the queue full asks again after seconds only.
+    request_queue_size = 128
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Asked)
