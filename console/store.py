@@ -50,18 +50,25 @@ FROM leaf
 WHERE leaf.index >= $1 AND leaf.index < $2 ORDER BY leaf.index
 """
 
+#: Others hold what a statement needs: it may have it a moment later.
+BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+#: Something else is made of what was to be dropped.
+STILL_NEEDED: Final = asyncpg.DependentObjectsStillExistError
+
 _FETCH: Final = 2000
 
 
 @contextlib.asynccontextmanager
-async def connect(stack: Stack, service: str, *, idle_in_transaction_timeout: str = "10s") -> AsyncIterator[Connection]:
-    """A connection to a service's database, as that service."""
-    password = stack.secret(f"{service}/database_password")
+async def connect(
+    stack: Stack, service: str, *, role: str | None = None, idle_in_transaction_timeout: str = "10s"
+) -> AsyncIterator[Connection]:
+    """A connection to a service's database, as that service, unless another role is named."""
+    password = stack.secret(f"{role or service}/database_password")
     try:
         connection = await asyncpg.connect(
             host=stack.postgres_host,
             port=stack.postgres_port,
-            user=service,
+            user=role or service,
             database=service,
             password=password,
             server_settings={

@@ -27,13 +27,14 @@ async def ensure_databases(host: str, port: int, superuser_password: str, passwo
         await _close_to_public(connection, "postgres")
         await _close_to_public(connection, "template1")
         for service, password in passwords.items():
-            await _ensure_role(connection, service, password)
+            await ensure_role(connection, service, password)
             await _ensure_database(connection, service)
     finally:
         await connection.close()
 
 
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
+async def ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
+    """A role that may log in with this password. It has no rights yet."""
     stored = await connection.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
     if stored is not None and _fits(password, stored):
         return

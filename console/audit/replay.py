@@ -93,7 +93,7 @@ class Replayed:
     facts: int = 0
     feeding_seconds: float = 0.0
     seconds: float = 0.0
-    #: The shadow's database, if it was kept.
+    #: The shadow's schema, if it was kept.
     kept: str | None = None
     not_replayed: str = NOT_REPLAYED
 
@@ -146,6 +146,24 @@ async def snapshots(stack: Stack, service: str) -> AsyncIterator[Connection]:
         yield connection
 
 
+async def chosen(
+    live: Connection, facts: Facts, live_size: int, until: datetime | None = None
+) -> tuple[int, list[Told], set[UUID]]:
+    """Before which leaf to stop; what has no place and is to be fed, by time; what has none and is later."""
+    # The log's lock makes leaves visible in their order: what is before the snapshot's size, it holds.
+    end = max([live_size, *(at + told.width for at, told in facts.places.items() if told.must_be_held)])
+    without = facts.without_place()
+    held = {row["id"] for row in await live.fetch(SELECT_HELD, [told.subject for told in without])}
+    old, newer = [], set()
+    for told in without:
+        is_later = until is not None and told.at > until
+        if is_later or not (told.must_be_held or told.subject in held):
+            newer.add(told.subject)
+        else:
+            old.append(told)
+    return end, old, newer
+
+
 @dataclass
 class _Replay:
     stack: Stack
@@ -173,7 +191,7 @@ class _Replay:
 
     async def _feed_and_compare(self, facts: Facts, at: datetime, live_size: int, *, kept: bool) -> Replayed:
         waiting = await self._waiting()
-        end, old, newer = await self._chosen(facts, live_size)
+        end, old, newer = await chosen(self.live, facts, live_size, self.until)
         feeding = Feeding(self.shadow.connection, facts, waiting, self._live_leaves, self.progress.advance, self.until)
         self.progress.stage("replaying 再生", len(facts.places) + len(old))
         began = time.monotonic()
@@ -194,7 +212,7 @@ class _Replay:
         async with self.shadow.connection.transaction():
             found = [difference async for difference in beside.differences()]
         return Replayed(
-            differences=(*facts.contradictions, *feeding.differences, *left_out, *found),
+            differences=(*facts.contradictions, *feeding.differences, *left_out, *found, *beside.contradicted),
             certificates=beside.rows[CERTIFICATE.name],
             views=beside.rows[VIEW.name],
             size=beside.rows[LEAF.name],
@@ -229,21 +247,6 @@ class _Replay:
                 if viewed.leaf_index is not None:
                     places.add(viewed.leaf_index)
         return Waiting(frozenset(places), frozenset(subjects))
-
-    async def _chosen(self, facts: Facts, live_size: int) -> tuple[int, list[Told], set[UUID]]:
-        """Before which leaf to stop; what has no place and is to be fed, by time; what has none and is later."""
-        # The log's lock makes leaves visible in their order: what is before the snapshot's size, it holds.
-        end = max([live_size, *(at + told.width for at, told in facts.places.items() if told.must_be_held)])
-        without = [told for told in (*facts.registrations.values(), *facts.views.values()) if told.place is None]
-        held = {row["id"] for row in await self.live.fetch(SELECT_HELD, [told.subject for told in without])}
-        old, newer = [], set()
-        for told in sorted(without, key=lambda told: (told.at, told.subject)):
-            is_later = self.until is not None and told.at > self.until
-            if is_later or not (told.must_be_held or told.subject in held):
-                newer.add(told.subject)
-            else:
-                old.append(told)
-        return end, old, newer
 
     def _left_out(self, facts: Facts, size: int, end: int) -> list[Difference]:
         """Facts that the registry must hold, and that no replay reached."""

@@ -34,7 +34,9 @@ ORDER BY leaf.index
 """
 STREAM_TILES: Final = "SELECT level, index, hash FROM tile_node ORDER BY level, index"
 SELECT_HEAD: Final = "SELECT size, frontier FROM log_head"
-SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint ORDER BY size"
+SELECT_COMMITMENTS: Final = "SELECT commitment FROM leaf WHERE index >= $1 ORDER BY index"
+#: $1 from which size on
+SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint WHERE size >= $1 ORDER BY size"
 
 _CHUNK: Final = 1024
 
@@ -61,13 +63,15 @@ class Beside:
     #: Rows compared, and live rows that are newer than what was replayed, by table.
     rows: dict[str, int] = field(default_factory=dict)
     newer: dict[str, int] = field(default_factory=dict)
-    #: Signed sizes whose root was compared.
+    #: Signed sizes whose root was compared, and what was signed that is not so.
     checkpoints: int = 0
-    #: Roots of the shadow and of all live leaves.
+    contradicted: list[Difference] = field(default_factory=list)
+    #: Of the shadow.
     root: bytes = b""
 
     async def differences(self) -> AsyncIterator[Difference]:
-        signed = _Signed(await self.live.fetch(SELECT_CHECKPOINTS), self.size, self.live_size)
+        """What differs in the tables; `contradicted` is known afterwards."""
+        signed = _Signed(await self.live.fetch(SELECT_CHECKPOINTS, 0), self.size, self.live_size)
         live_log = _Growing()
         shadow_log = _Growing(at=signed.sizes, see=signed.see)
         for table in TABLES:
@@ -84,9 +88,9 @@ class Beside:
                         yield difference
                 self.advance(1)
         self.root = shadow_log.grown().root()
-        for difference in (*await self._head(live_log), *signed.differences()):
+        for difference in await self._head(live_log):
             yield difference
-        self.checkpoints = signed.compared
+        self.contradicted, self.checkpoints = signed.differences(), signed.compared
         self.newer["checkpoint"] = signed.newer
 
     def _newer(self, table: Table, row: Any) -> bool:
@@ -115,6 +119,16 @@ class Beside:
             for name, mine, theirs in zip(names, expected, found, strict=True)
             if mine != theirs
         ]
+
+
+async def contradicted_since(shadow: Connection, live: Connection, verified: Frontier) -> tuple[int, list[Difference]]:
+    """How many sizes were signed beyond those that `Beside` compared, and which of them the shadow contradicts."""
+    size = (await shadow.fetchrow(SELECT_HEAD) or {"size": 0})["size"]
+    signed = _Signed(await live.fetch(SELECT_CHECKPOINTS, verified.size + 1), size, size)
+    growing = _Growing(at=signed.sizes, see=signed.see, _frontier=verified)
+    for leaf in await shadow.fetch(SELECT_COMMITMENTS, verified.size):
+        growing.take(leaf)
+    return signed.compared, signed.differences()
 
 
 @dataclass

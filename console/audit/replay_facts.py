@@ -122,6 +122,11 @@ class Facts:
         )
         return next(fitting, versions[0] if versions else None)
 
+    def without_place(self) -> list[Told]:
+        """What was told before it had a leaf, by time."""
+        told = (*self.registrations.values(), *self.views.values())
+        return sorted((one for one in told if one.place is None), key=lambda one: (one.at, one.subject))
+
     @property
     def unregistered(self) -> int:
         """Certificates that were issued and did not arrive: on their way, or parked."""

@@ -40,6 +40,8 @@ INSERT INTO account (id, role, subject_id, person)
 SELECT id, 'purchaser', subject_id, 'replay' FROM unnest($1::uuid[], $2::text[]) AS a (id, subject_id)
 ON CONFLICT (id) DO NOTHING
 """
+#: A leaf that cannot be judged any more.
+ERASED: Final = "leaf.salt_is_erased"
 #: Why a fact cannot be taken: what the live code refuses, and what the database does.
 _NEVER: Final = (Refused, handlers.PlaceDiffers, DoesNotVerify, *REFUSED)
 
@@ -278,6 +280,9 @@ class Feeding:
         """A leaf whose salt only the registry knows: it must still be of what the topics say."""
         if told is None:
             return [Difference("leaf_is_untold", f"leaf {row['index']}", f"no event tells of this {row['kind']}")]
+        if row["salt"] is None:
+            words = f"leaf {row['index']} ({row['kind']}): its salt was erased, so nothing tells what it is of"
+            return [Difference(ERASED, told.contract_number, words)]
         try:
             fits = commitment(row["salt"] or b"", self._document(row["kind"], told)) == row["commitment"]
         except (DoesNotVerify, Refused):

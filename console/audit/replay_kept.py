@@ -63,7 +63,7 @@ class ReplayedKept:
     facts: int
     feeding_seconds: float
     seconds: float
-    #: The shadow's database, if it was kept.
+    #: The shadow's schema, if it was kept.
     kept: str | None
     not_replayed: str
 

@@ -105,7 +105,7 @@ def _end(found: Replayed | ReplayedKept, service: str) -> list[str]:
         f"{found.facts} facts in {found.feeding_seconds:.1f} s ({rate}/s); {found.seconds:.1f} s in all.",
     ]
     if found.kept:
-        lines.append(f"The shadow is kept as the database {found.kept}; the role {service} can open it.")
+        lines.append(f"The shadow is kept as the schema {found.kept} of that database; the role {service} can read it.")
     lines.append("They are equal." if found.equal else f"They differ in {len(found.differences)} places.")
     return lines
 

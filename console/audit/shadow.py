@@ -1,7 +1,8 @@
-"""Where does a replay write? Into a database of its own, as a role that may open nothing else.
+"""Where does a replay write? Into a schema of its own beside the live tables, as a role that may touch nothing else.
 
-Names of shadows begin with `registry_shadow_`, or another service's name in its place. What a killed run left behind
-the next one drops; what was kept stays.
+The role has no right to any live table, and its search path holds its own schema alone. Names of shadows begin with
+`registry_shadow_`, or another service's name in its place. What a killed run left behind the next one drops; what was
+kept stays.
 """
 
 import asyncio
@@ -16,12 +17,11 @@ from chassis.postgres import UNAVAILABLE
 from console.environment import Stack
 from console.services import make_service
 from console.store import Connection, connect
-from deploy.databases import ensure_databases
+from deploy.databases import ensure_role
 from deploy.local.problem import Problem
 
-PREFIX: Final = "registry_shadow_"
 #: Held by whoever uses a shadow, so that nobody takes it for a leftover: "shadow" on a telephone keypad.
-_LOCK: Final = 742369
+RUNS: Final = 742369
 
 LOCK: Final = "SELECT pg_try_advisory_lock($1, hashtext($2))"
 UNLOCK: Final = "SELECT pg_advisory_unlock($1, hashtext($2))"
@@ -29,9 +29,18 @@ UNLOCK: Final = "SELECT pg_advisory_unlock($1, hashtext($2))"
 SELECT_LEFT: Final = """
 SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1) AND rolcanlogin ORDER BY rolname
 """
-DROP_DATABASE: Final = 'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
-DROP_ROLE: Final = 'DROP ROLE IF EXISTS "{name}"'
-#: The service's own role can open what is kept.
+#: Its only rights: to connect, and whatever it likes within its own schema.
+MAKE: Final = """
+GRANT CONNECT ON DATABASE "{service}" TO "{name}";
+ALTER ROLE "{name}" SET search_path = "{name}";
+CREATE SCHEMA "{name}" AUTHORIZATION "{name}"
+"""
+#: What a killed run began its session goes on with until it notices. $1 the role
+END_SESSIONS: Final = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = $1"
+DROP_SCHEMA: Final = 'DROP SCHEMA IF EXISTS "{name}" CASCADE'
+SELECT_ROLE: Final = "SELECT true FROM pg_roles WHERE rolname = $1"
+DROP_ROLE: Final = 'DROP OWNED BY "{name}"; DROP ROLE "{name}"'
+#: The service's own role can read what is kept.
 KEEP: Final = 'GRANT "{name}" TO "{service}"; ALTER ROLE "{name}" NOLOGIN'
 #: A shadow that a power cut loses is made again.
 HURRY: Final = "SET synchronous_commit = off"
@@ -39,7 +48,7 @@ HURRY: Final = "SET synchronous_commit = off"
 
 @dataclass(frozen=True)
 class _Lent(Stack):
-    """One database of a server, with the one password for it. It knows no broker."""
+    """A server with the passwords of some roles. It knows no broker."""
 
     passwords: Mapping[str, str] = field(repr=False, default_factory=dict)
 
@@ -51,59 +60,64 @@ class _Lent(Stack):
 class Shadow:
     """A service's tables, without rows."""
 
+    #: Of its schema, and of its role.
     name: str
     connection: Connection
+    #: The superuser's session, in the same database.
+    admin: Connection = field(repr=False)
     #: Set by whoever wants to look at it afterwards.
     keep: bool = False
 
 
 @contextlib.asynccontextmanager
 async def open_shadow(stack: Stack, service: str = "registry") -> AsyncIterator[Shadow]:
-    """A database with a service's tables. Dropped when the block ends, however it ends, unless it is to be kept.
+    """A schema with a service's tables. Dropped when the block ends, however it ends, unless it is to be kept.
 
-    Raises `Problem` without the superuser's secret: nobody else may make a database.
+    Raises `Problem` without the superuser's secret: nobody else may make a role.
     """
-    superuser = stack.secret("postgres/superuser_password")
     prefix = f"{service}_shadow_"
     name, password = prefix + secrets.token_hex(4), secrets.token_urlsafe(24)
-    async with _as_superuser(stack, superuser) as admin:
-        await admin.fetchval(LOCK, _LOCK, name)
+    async with as_superuser(stack, service) as admin:
+        await admin.fetchval(LOCK, RUNS, name)
         await _drop_left(admin, prefix)
         kept = False
         try:
-            await ensure_databases(stack.postgres_host, stack.postgres_port, superuser, {name: password})
+            async with admin.transaction():
+                await ensure_role(admin, name, password)
+                await admin.execute(MAKE.format(name=name, service=service))
             lent = _lent(stack, name, password)
-            async with connect(lent, name, idle_in_transaction_timeout="0") as connection:
+            async with connect(lent, service, role=name, idle_in_transaction_timeout="0") as connection:
                 await migrate(connection, files_of(service, make_service(service).shared_tables))
                 await connection.execute(HURRY)
-                shadow = Shadow(name, connection)
+                shadow = Shadow(name, connection, admin)
                 yield shadow
                 kept = shadow.keep
         finally:
             # A second Ctrl-C must not leave it there.
-            await asyncio.shield(_end(stack, superuser, name, kept_for=service if kept else None))
+            await asyncio.shield(_end(stack, service, name, kept=kept))
 
 
-def _lent(stack: Stack, name: str, password: str) -> _Lent:
+def _lent(stack: Stack, role: str, password: str) -> _Lent:
     return _Lent(
         kafka_bootstrap="",
         postgres_host=stack.postgres_host,
         postgres_port=stack.postgres_port,
         secrets_dir=stack.secrets_dir,
-        passwords={f"{name}/database_password": password},
+        passwords={f"{role}/database_password": password},
     )
 
 
-def _as_superuser(stack: Stack, password: str) -> contextlib.AbstractAsyncContextManager[Connection]:
-    return connect(_lent(stack, "postgres", password), "postgres")
+def as_superuser(stack: Stack, service: str) -> contextlib.AbstractAsyncContextManager[Connection]:
+    """A service's database, for whoever may do everything. Raises `Problem` without that secret."""
+    return connect(_lent(stack, "postgres", stack.secret("postgres/superuser_password")), service, role="postgres")
 
 
-async def _end(stack: Stack, superuser: str, name: str, *, kept_for: str | None) -> None:
+async def _end(stack: Stack, service: str, name: str, *, kept: bool) -> None:
     try:
         # A session of its own: the other one may have been cut off in the middle.
-        async with _as_superuser(stack, superuser) as admin:
-            if kept_for:
-                await admin.execute(KEEP.format(name=name, service=kept_for))
+        async with as_superuser(stack, service) as admin:
+            if kept:
+                await admin.execute(KEEP.format(name=name, service=service))
             else:
                 await _drop(admin, name)
     except (Problem, *UNAVAILABLE):
@@ -114,13 +128,15 @@ async def _end(stack: Stack, superuser: str, name: str, *, kept_for: str | None)
 async def _drop_left(admin: Connection, prefix: str) -> None:
     for row in await admin.fetch(SELECT_LEFT, prefix):
         name = row["rolname"]
-        if await admin.fetchval(LOCK, _LOCK, name):
+        if await admin.fetchval(LOCK, RUNS, name):
             try:
                 await _drop(admin, name)
             finally:
-                await admin.fetchval(UNLOCK, _LOCK, name)
+                await admin.fetchval(UNLOCK, RUNS, name)
 
 
 async def _drop(admin: Connection, name: str) -> None:
-    await admin.execute(DROP_DATABASE.format(name=name))
-    await admin.execute(DROP_ROLE.format(name=name))
+    await admin.fetch(END_SESSIONS, name)
+    await admin.execute(DROP_SCHEMA.format(name=name))
+    if await admin.fetchval(SELECT_ROLE, name):
+        await admin.execute(DROP_ROLE.format(name=name))

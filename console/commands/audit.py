@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from console.audit.compare import Report
 
 app = typer.Typer(
-    help="The auditor's (監査人) checks, which change nothing; exports, and their import.", no_args_is_help=True
+    help="The auditor's (監査人) checks, which change nothing; exports, imports, and a rebuild.",
+    no_args_is_help=True,
 )
 
 #: Nothing was found wrong, because nothing could be looked at.
@@ -201,7 +202,7 @@ def replay(
         str | None,
         typer.Option(metavar="TIME", help="As it was then: 2026-11-20T17:15 is Japan's time, …Z is UTC."),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the shadow database, and say its name.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the shadow, a schema, and say its name.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild a service's database from the event log in a shadow, by its own code, and compare row for row.
@@ -228,4 +229,34 @@ def replay(
     else:
         tell(found)
     if not found.equal:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rebuild(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build, verify and compare; change nothing.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the old tables in a schema, and say its name.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build the registry anew from the event log, verify it, and swap it in while purchasers keep viewing.
+
+    Also a registry whose database was lost: make an empty one (setup, migrate), rebuild, then start the registry.
+    Each difference is printed. Killed at any moment, run it again. Needs the superuser's secret.
+
+    Exit 0 when it was swapped in (or would be), 1 when it was refused, 2 when it could not be done.
+    """
+    from console.audit.rebuild import rebuild as rebuild_stack
+    from console.audit.rebuild_showing import tell
+    from console.audit.replay_showing import Bars
+
+    try:
+        with Bars() as bars:
+            done = run(rebuild_stack(find_stack(), dry_run=dry_run, keep=keep, progress=bars))
+    except Problem as problem:
+        fail(problem, COULD_NOT_CHECK)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        tell(done)
+    if done.refusals:
         raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """A real broker and a real database, set up by the commands themselves."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import tempfile
@@ -20,8 +21,9 @@ from deploy.secrets import make_secrets
 Akashi = Callable[..., Result]
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+@contextlib.contextmanager
+def started() -> Iterator[Stack]:
+    """A broker and a database server with nothing on them."""
     folder = Path(tempfile.mkdtemp(prefix="akashi-test-", dir="/var/tmp" if os.geteuid() == 0 else None))
     folder.chmod(0o711)
     secrets = folder / "secrets"
@@ -37,15 +39,24 @@ def stack() -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
-def typed(stack: Stack, *arguments: str) -> Result:
-    environment = {
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    with started() as empty:
+        yield empty
+
+
+def environment_of(stack: Stack) -> dict[str, str]:
+    """Where a command finds it."""
+    return {
         "AKASHI_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
         "AKASHI_POSTGRES_HOST": stack.postgres_host,
         "AKASHI_POSTGRES_PORT": str(stack.postgres_port),
         "AKASHI_SECRETS_DIR": str(stack.secrets_dir),
-        "COLUMNS": "250",
     }
-    return CliRunner(env=environment).invoke(app, arguments, catch_exceptions=False)
+
+
+def typed(stack: Stack, *arguments: str) -> Result:
+    return CliRunner(env={**environment_of(stack), "COLUMNS": "250"}).invoke(app, arguments, catch_exceptions=False)
 
 
 @pytest.fixture(scope="session")

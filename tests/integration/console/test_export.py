@@ -33,7 +33,7 @@ from schemas.envelope import Cause, message_of
 from schemas.event import Event
 from services.registry.log import store as log_store
 from services.registry.log.appending import Arrival, append_registrations
-from tests.integration.console.conftest import typed
+from tests.integration.console.conftest import environment_of, typed
 from tests.support.waiting import eventually
 from tests.unit.console import events
 from transparency import checkpoints
@@ -264,13 +264,7 @@ app(sys.argv[4:])
 
 
 def run_and_kill(stack: Stack, what: str, count: int, when: str, *command: str) -> None:
-    environment = {
-        **os.environ,
-        "AKASHI_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-        "AKASHI_POSTGRES_HOST": stack.postgres_host,
-        "AKASHI_POSTGRES_PORT": str(stack.postgres_port),
-        "AKASHI_SECRETS_DIR": str(stack.secrets_dir),
-    }
+    environment = {**os.environ, **environment_of(stack)}
     arguments = [sys.executable, "-c", KILLED, what, str(count), when, *command]
     done = subprocess.run(arguments, cwd=CLONE, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr

@@ -3,184 +3,50 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
-import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from chassis.clock import JST
-from chassis.outbox import Outbox, unpack
-from chassis.web.tokens import Principal
 from console import store
 from console.audit import replay as replaying
 from console.audit import shadow as shadows
-from console.audit.replay import Replayed, replay
+from console.audit.replay import replay
 from console.audit.replay_compare import TABLES, TILE
 from console.audit.replay_facts import TOPICS
 from console.environment import Stack
 from console.kafka_reading import open_reader
-from deploy.databases import ensure_databases
-from deploy.local.kafka import LocalKafka
-from deploy.local.postgres import LocalPostgres
+from deploy.databases import ensure_role
 from deploy.local.problem import Problem
-from deploy.local.state import free_port
-from deploy.secrets import make_secrets
-from schemas import authentication_key, topics
-from schemas.certificates import CertificateIssued
+from schemas import topics
 from schemas.contract_number import compose
-from schemas.envelope import Cause, message_of
-from schemas.event import Event
-from services.registry import handlers
 from services.registry import store as registry_store
-from services.registry.domain import Limits
-from services.registry.handlers import Arriving, Registering, draw_salt
+from services.registry.handlers import draw_salt
 from services.registry.log import appending
 from services.registry.log import store as log_store
 from services.registry.log.store import StoredLeaf
-from tests.integration.console.conftest import typed
-from tests.support.builders import a_certificate, received
+from tests.integration.console.world import (
+    ACCOUNT,
+    CLOCK,
+    KEY,
+    NUMBERS,
+    World,
+    open_world,
+    schemas_left,
+    stack_of_its_own,
+)
+from tests.support.builders import a_certificate
 from tests.support.waiting import eventually
 from tests.unit.console import events
 from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
 from transparency.merkle import leaf_hash
-from transparency.signatures import SignerKey
-
-NUMBERS = iter(range(20_000, 90_000))
-ACCOUNT = uuid.uuid4()
-KEY = "Z28YUE4J3Bux"
-
-
-class Later:
-    """A clock that goes on by a millisecond each time."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 11, 20, 3, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        self.moment += timedelta(milliseconds=1)
-        return self.moment
-
-
-class World:
-    """The issuer by hand, and the registry by its own handlers; the relay is `publish`."""
-
-    def __init__(self, stack: Stack, producer: AIOKafkaProducer, registry: store.Connection, signer: SignerKey) -> None:
-        self.stack, self.registry, self.signer = stack, registry, signer
-        self._producer = producer
-        self.registering = Registering(
-            clock=CLOCK,
-            outbox=Outbox("registry"),
-            limits=Limits(5, 30, timedelta(minutes=15)),
-            arrivals=Arriving(CLOCK),
-            peppers={authentication_key.secret_id(b"pepper"): b"pepper"},
-        )
-
-    async def issue(self, count: int = 1) -> list[CertificateIssued]:
-        issued = [
-            a_certificate(key=KEY, contract=compose("31072", next(NUMBERS)), issued_at=CLOCK.now())
-            for _ in range(count)
-        ]
-        await self.tell(issued)
-        return issued
-
-    async def register(self, issued: Sequence[CertificateIssued], *, published: bool = True) -> None:
-        async with self.registry.transaction():
-            batch = [received(event) for event in issued]
-            await handlers.register_certificates(self.registry, batch, registering=self.registering)
-        if published:
-            await self.publish()
-
-    async def view(self, issued: CertificateIssued, *, published: bool = True) -> None:
-        """A purchaser opens it with number and key."""
-        await self.registry.execute(
-            "INSERT INTO account (id, role, subject_id, person) VALUES ($1, 'purchaser', 'tochigi', '見本')"
-            " ON CONFLICT DO NOTHING",
-            ACCOUNT,
-        )
-        principal = Principal(ACCOUNT, "purchaser", "tochigi", "見本", frozenset())
-        with structlog.contextvars.bound_contextvars(correlation_id="test"):
-            async with self.registry.transaction():
-                shown = await handlers.look_up(
-                    self.registry, issued.contract_number, KEY, principal=principal, registering=self.registering
-                )
-        assert isinstance(shown, handlers.Found)
-        if published:
-            await self.publish()
-
-    async def traffic(self, certificates: int = 5) -> list[CertificateIssued]:
-        issued = await self.issue(certificates)
-        await self.register(issued)
-        for event in issued[::2]:
-            await self.view(event)
-        await self.sign()
-        return issued
-
-    async def sign(self) -> None:
-        async with self.registry.transaction():
-            head = await log_store.head(self.registry)
-            note = str(checkpoints.sign(Checkpoint.of(self.signer.name, head), self.signer, at=1))
-            await self.registry.execute(
-                "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING",
-                head.size,
-                note,
-            )
-
-    async def publish(self) -> None:
-        """What the relay does."""
-        rows = await self.registry.fetch("SELECT id, topic, key, value, headers FROM outbox ORDER BY id")
-        await asyncio.gather(*[await self._send(row, unpack(row["headers"])) for row in rows])
-        await self.registry.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
-
-    async def tell(self, told: Sequence[Event]) -> None:
-        messages = [
-            message_of(event, source="test", topic=topics.of_event(type(event)).name, cause=Cause("test"))
-            for event in told
-        ]
-        await asyncio.gather(*[await self._send(vars(message), list(message.headers)) for message in messages])
-
-    async def garbage(self, topic: str, value: bytes | None) -> None:
-        await self._producer.send_and_wait(topic, key=b"x", value=value, headers=[])
-
-    async def _send(self, row: Any, headers: list[tuple[str, bytes]]) -> "asyncio.Future[Any]":
-        sent: asyncio.Future[Any] = await self._producer.send(
-            row["topic"], key=row["key"], value=row["value"], headers=headers
-        )
-        return sent
-
-    async def replay(self, **options: Any) -> Replayed:
-        return await replay(self.stack, **options)
-
-    async def found(self, change: str, *arguments: Any, undo: str, values: Sequence[Any] | None = None) -> list[Any]:
-        """(kind, subject) of what is found while a change is there."""
-        await self.registry.execute(change, *arguments)
-        try:
-            return [(each.kind, each.subject) for each in (await self.replay()).differences]
-        finally:
-            await self.registry.execute(undo, *(arguments if values is None else values))
-
-
-CLOCK = Later()
-
-
-@contextlib.asynccontextmanager
-async def open_world(stack: Stack) -> AsyncIterator[World]:
-    signer = SignerKey.parse(stack.secret("registry/log_key"))
-    async with (
-        AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap, enable_idempotence=True) as producer,
-        store.connect(stack, "registry", idle_in_transaction_timeout="0") as registry,
-    ):
-        yield World(stack, producer, registry, signer)
 
 
 @pytest.fixture
@@ -191,34 +57,8 @@ async def world(ready: Stack) -> AsyncIterator[World]:
 
 @pytest.fixture(scope="module")
 def ready() -> Iterator[Stack]:
-    """A stack of its own: whatever else is on these topics would be replayed, too."""
-    folder = Path(tempfile.mkdtemp(prefix="akashi-test-", dir="/var/tmp" if os.geteuid() == 0 else None))
-    folder.chmod(0o711)
-    make_secrets(folder / "secrets")
-    password = folder / "secrets" / "postgres" / "superuser_password"
-    try:
-        with (
-            LocalKafka(folder / "kafka", free_port()) as kafka,
-            LocalPostgres(folder / "postgres", free_port(), password_file=password) as postgres,
-        ):
-            stack = Stack(kafka.bootstrap, "127.0.0.1", postgres.port, folder / "secrets")
-            for command in ("setup", "migrate"):
-                done = typed(stack, command)
-                assert done.exit_code == 0, done.output
-            yield stack
-    finally:
-        shutil.rmtree(folder)
-
-
-async def shadows_left(stack: Stack) -> list[str]:
-    password = stack.secret("postgres/superuser_password")
-    async with shadows._as_superuser(stack, password) as admin:
-        rows = await admin.fetch(
-            "SELECT datname AS name FROM pg_database WHERE starts_with(datname, $1)"
-            " UNION SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1)",
-            shadows.PREFIX,
-        )
-        return [row["name"] for row in rows]
+    with stack_of_its_own() as stack:
+        yield stack
 
 
 async def all_ends(stack: Stack) -> dict[TopicPartition, int]:
@@ -247,7 +87,7 @@ async def test_what_the_registry_did_is_done_again_row_for_row(world: World) -> 
     head = await log_store.head(world.registry)
     assert (found.size, found.root) == (head.size, head.root())
     assert not any(found.newer.values())
-    assert await shadows_left(world.stack) == []
+    assert await schemas_left(world.stack) == []
 
 
 async def test_it_has_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,25 +121,35 @@ async def test_the_live_registry_cannot_be_written_by_it(ready: Stack) -> None:
             await live.execute("INSERT INTO outbox (topic, headers) VALUES ('x', '[]')")
 
 
-async def test_a_shadow_opens_no_other_database(ready: Stack) -> None:
+async def test_a_shadow_reaches_nothing_but_itself(ready: Stack) -> None:
     async with shadows.open_shadow(ready) as shadow:
+        rights = await shadow.admin.fetch(
+            "SELECT oid::regclass FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            " AND has_table_privilege($1, oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')",
+            shadow.name,
+        )
+        assert rights == []
+        for statement in ("SELECT FROM public.certificate", "UPDATE public.log_head SET size = 0"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await shadow.connection.execute(statement)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await shadow.connection.execute("CREATE TABLE public.certificates (id int)")
         password = await _password_of(ready, shadow.name)
-        lent = shadows._Lent("", ready.postgres_host, ready.postgres_port, ready.secrets_dir, password)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await asyncpg.connect(
-                host=lent.postgres_host,
-                port=lent.postgres_port,
+                host=ready.postgres_host,
+                port=ready.postgres_port,
                 user=shadow.name,
-                database="registry",
-                password=password["new"],
+                database="issuer",
+                password=password,
             )
 
 
-async def _password_of(stack: Stack, name: str) -> dict[str, str]:
+async def _password_of(stack: Stack, name: str) -> str:
     """A new one: nobody but the run knows the other."""
-    async with shadows._as_superuser(stack, stack.secret("postgres/superuser_password")) as admin:
+    async with shadows.as_superuser(stack, "registry") as admin:
         await admin.execute(f"ALTER ROLE \"{name}\" PASSWORD 'changed'")
-    return {"new": "changed"}
+    return "changed"
 
 
 CHANGES = {
@@ -623,32 +473,34 @@ async def test_what_a_killed_run_left_is_dropped_and_what_was_kept_stays(world: 
     running = asyncio.create_task(world.replay())
 
     async def has_begun() -> bool:
-        return len(await shadows_left(world.stack)) == 2
+        return len(await schemas_left(world.stack)) == 2
 
     await eventually(has_begun, 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    assert await shadows_left(world.stack) == [kept]
-    password = world.stack.secret("postgres/superuser_password")
-    left = f"{shadows.PREFIX}left"
-    await ensure_databases(world.stack.postgres_host, world.stack.postgres_port, password, {left: "x" * 32})
+    assert await schemas_left(world.stack) == [kept]
+    left = "registry_shadow_left"
+    async with shadows.as_superuser(world.stack, "registry") as admin:
+        await ensure_role(admin, left, "x" * 32)
+        await admin.execute(shadows.MAKE.format(name=left, service="registry"))
 
     await world.replay()
 
-    assert await shadows_left(world.stack) == [kept]
+    assert await schemas_left(world.stack) == [kept]
     # The registry's own role opens what was kept.
     connection = await asyncpg.connect(
         host=world.stack.postgres_host,
         port=world.stack.postgres_port,
         user="registry",
-        database=kept,
+        database="registry",
         password=world.stack.secret("registry/database_password"),
+        server_settings={"search_path": kept},
     )
     assert await connection.fetchval("SELECT count(*) FROM leaf") > 0
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
     await connection.close()
-    async with shadows._as_superuser(world.stack, password) as admin:
+    async with shadows.as_superuser(world.stack, "registry") as admin:
         await shadows._drop(admin, kept)
 
 

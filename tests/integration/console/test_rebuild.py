@@ -1,0 +1,446 @@
+"""The registry rebuilt from the event log and swapped in. Each test leaves a registry that a replay finds equal."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import store
+from console.audit import rebuild_swap as swapping
+from console.audit import shadow as shadows
+from console.audit.rebuild import Rebuilt, rebuild
+from console.environment import Stack
+from deploy.local.problem import Problem
+from schemas.certificates import CertificateIssued
+from services.registry.log import store as log_store
+from tests.integration.console.conftest import environment_of
+from tests.integration.console.world import ACCOUNT, CLOCK, World, open_world, schemas_left, stack_of_its_own
+from transparency import checkpoints
+from transparency.checkpoints import Checkpoint
+
+CLONE = Path(__file__).parents[3]
+#: Everything about the tables that a swap must leave as it was: columns, constraints, indexes, owners and rights.
+SELECT_CATALOG = """
+SELECT 'column', table_name::text, column_name::text, data_type || is_nullable || coalesce(collation_name, '')
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text,
+    pg_get_constraintdef(oid) || convalidated FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT 'table', relname::text, pg_get_userbyid(relowner)::text, coalesce(relacl::text, '')
+FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+ORDER BY 1, 2, 3, 4
+"""
+TABLES = "certificate, view, leaf, tile_node, log_head"
+
+
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Stack]:
+    with stack_of_its_own() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def world(ready: Stack) -> AsyncIterator[World]:
+    async with open_world(ready) as opened:
+        yield opened
+
+
+async def as_superuser(stack: Stack, *statements: str) -> None:
+    async with shadows.as_superuser(stack, "registry") as admin:
+        for statement in statements:
+            await admin.execute(statement)
+
+
+async def drop(stack: Stack, *names: str) -> None:
+    await as_superuser(stack, *(f'DROP SCHEMA "{name}" CASCADE' for name in names))
+
+
+async def content(world: World) -> list[Any]:
+    """All that is rebuilt, row by row."""
+    found = []
+    for table in TABLES.split(", "):
+        found += [tuple(row) for row in await world.registry.fetch(f"SELECT * FROM {table} AS t ORDER BY t::text")]
+    return found
+
+
+async def checked(world: World, done: Rebuilt) -> None:
+    """It is the registry that the topics tell, and nothing was left behind."""
+    assert done.refusals == ()
+    assert done.swapped
+    found = await world.replay()
+    assert found.differences == ()
+    assert (found.size, found.root) == (done.size, done.root)
+    assert await schemas_left(world.stack) == list(done.kept)
+
+
+async def test_an_equal_registry_stays_equal(world: World) -> None:
+    await world.traffic(20)
+    before = await content(world)
+
+    done = await rebuild(world.stack)
+
+    await checked(world, done)
+    assert done.differences == ()
+    assert done.checkpoints == 1
+    assert await content(world) == before
+
+
+async def test_tables_are_as_before_in_everything_but_their_rows(world: World) -> None:
+    await as_superuser(world.stack, "CREATE ROLE reader", "GRANT SELECT ON certificate, leaf TO reader")
+    before = [tuple(row) for row in await world.registry.fetch(SELECT_CATALOG)]
+    assert any("reader" in row[3] for row in before)
+
+    await checked(world, await rebuild(world.stack))
+
+    assert [tuple(row) for row in await world.registry.fetch(SELECT_CATALOG)] == before
+
+
+DAMAGES = {
+    "altered": "UPDATE certificate SET purchaser_id = 'gunma' WHERE certificate_id = $1",
+    "dated otherwise": "UPDATE certificate SET registered_at = registered_at + interval '1 day' WHERE certificate_id = $1",
+    "view lost": "DELETE FROM view WHERE certificate_id = $1",
+    "view dated otherwise": "UPDATE view SET viewed_at = viewed_at + interval '1 h' WHERE certificate_id = $1",
+    "leaf altered": "UPDATE leaf SET commitment = sha256('x') WHERE subject = $1",
+    "salt altered": "UPDATE leaf SET salt = sha256('x') WHERE subject = $1",
+    "leaf lost": "DELETE FROM leaf WHERE subject = $1",
+    "log lost": "WITH a AS (DELETE FROM leaf), b AS (DELETE FROM tile_node) DELETE FROM log_head WHERE $1::uuid IS NOT NULL",
+    "head altered": "UPDATE log_head SET size = size + 5 WHERE $1::uuid IS NOT NULL",
+    "two swapped": """
+        UPDATE certificate AS c SET content = other.content, key_digest = other.key_digest
+        FROM (SELECT content, key_digest FROM certificate WHERE certificate_id <> $1 LIMIT 1) AS other
+        WHERE c.certificate_id = $1""",
+}
+
+
+async def test_whatever_was_damaged_is_named_and_mended(world: World) -> None:
+    issued = (await world.traffic(5))[2]
+    before = await content(world)
+    for damage, statement in DAMAGES.items():
+        await world.registry.execute(statement, issued.certificate_id)
+        assert await content(world) != before, damage
+
+        done = await rebuild(world.stack)
+
+        assert done.swapped, (damage, done.refusals)
+        assert done.differences, damage
+        assert await content(world) == before, damage
+    await checked(world, await rebuild(world.stack))
+    await world.view(issued)
+    assert (await world.replay()).equal
+
+
+async def test_a_removed_certificate_comes_back_with_the_time_of_then(world: World) -> None:
+    issued = await world.issue(2)
+    await world.register(issued)
+    before = await content(world)
+    await world.registry.execute("DELETE FROM certificate WHERE certificate_id = $1", issued[0].certificate_id)
+
+    done = await rebuild(world.stack)
+
+    assert ("certificate_is_missing", issued[0].contract_number) in [(d.kind, d.subject) for d in done.differences]
+    assert await content(world) == before
+    await world.view(issued[0])
+    assert (await world.replay()).equal
+
+
+async def test_what_no_event_tells_leaves_the_registry_and_is_kept_aside(world: World) -> None:
+    issued = (await world.traffic(1))[0]
+    forged = uuid.uuid4()
+    await world.registry.execute(
+        "INSERT INTO view VALUES ($1, $2, $3, $4)", forged, issued.certificate_id, ACCOUNT, CLOCK.now()
+    )
+
+    done = await rebuild(world.stack)
+
+    assert [(each.kind, each.subject) for each in done.differences] == [("view_is_superfluous", issued.contract_number)]
+    assert done.untold == 1
+    (kept,) = done.kept
+    assert kept.startswith(swapping.KEPT)
+    assert await world.registry.fetchval(f'SELECT count(*) FROM "{kept}".view WHERE view_id = $1', forged) == 1
+    await checked(world, done)
+    await drop(world.stack, kept)
+
+
+async def test_an_empty_registry_is_rebuilt_from_the_topics_alone(world: World) -> None:
+    await world.traffic(30)
+    before = await content(world)
+    signed = await world.registry.fetch("SELECT size, note FROM checkpoint ORDER BY size")
+    head = await log_store.head(world.registry)
+    await world.registry.execute(
+        f"TRUNCATE opened_certificate, {TABLES}, throttle, token, session, sign_in, account, outbox, checkpoint"
+    )
+    await world.registry.execute("INSERT INTO log_head (size, frontier) VALUES (0, '{}')")
+
+    done = await rebuild(world.stack)
+
+    await checked(world, done)
+    assert await content(world) == before
+    assert done.root == head.root()
+    assert done.accounts == 1
+    account = await world.registry.fetchrow("SELECT person, disabled_at FROM account WHERE id = $1", ACCOUNT)
+    assert account is not None
+    assert account["person"] == "不明"
+    assert account["disabled_at"] is not None
+    # What was signed before is the same log.
+    await world.registry.executemany(
+        "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, now())", [tuple(row) for row in signed]
+    )
+    assert (await world.replay()).checkpoints == len(signed)
+    # What is read again from certificates.v1 finds its row, and gets no second time of issue.
+    assert await world.registry.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+async def test_what_waits_in_the_outbox_is_carried_and_told_once(world: World) -> None:
+    issued = await world.issue(3)
+    await world.register(issued, published=False)
+    await world.view(issued[0], published=False)
+    waiting = await world.registry.fetchval("SELECT count(*) FROM outbox")
+
+    done = await rebuild(world.stack)
+
+    assert done.swapped
+    assert done.differences == ()
+    assert await world.registry.fetchval("SELECT count(*) FROM outbox") == waiting == 4
+    await world.register(issued, published=False)
+    assert await world.registry.fetchval("SELECT count(*) FROM outbox") == waiting
+    await world.publish()
+    assert (await world.replay()).equal
+
+
+async def test_a_signed_root_that_is_contradicted_is_refused_and_nothing_touched(world: World) -> None:
+    await world.traffic(2)
+    before = await content(world)
+    head = await log_store.head(world.registry)
+    note = await world.registry.fetchval("SELECT note FROM checkpoint WHERE size = $1", head.size)
+    wrong = str(checkpoints.sign(Checkpoint(world.signer.name, head.size, bytes(32)), world.signer, at=1))
+    put = "UPDATE checkpoint SET note = $2 WHERE size = $1"
+    await world.registry.execute(put, head.size, wrong)
+
+    done = await rebuild(world.stack)
+
+    await world.registry.execute(put, head.size, note)
+    assert [(each.kind, each.subject) for each in done.refusals] == [
+        ("checkpoint.root_differs", f"checkpoint {head.size}")
+    ]
+    assert not done.swapped
+    assert await content(world) == before
+    assert await schemas_left(world.stack) == []
+
+
+async def test_a_root_signed_beyond_what_is_told_is_refused(world: World) -> None:
+    await world.traffic(2)
+    head = await log_store.head(world.registry)
+    note = str(checkpoints.sign(Checkpoint(world.signer.name, head.size + 3, bytes(32)), world.signer, at=1))
+    await world.registry.execute("INSERT INTO checkpoint VALUES ($1, $2, now())", head.size + 3, note)
+
+    done = await rebuild(world.stack)
+
+    await world.registry.execute("DELETE FROM checkpoint WHERE size = $1", head.size + 3)
+    assert [each.kind for each in done.refusals] == ["checkpoint_is_beyond_the_log"]
+    assert not done.swapped
+
+
+async def test_a_salt_that_was_erased_stays_erased(world: World) -> None:
+    issued = (await world.traffic(1))[0]
+    was = await world.registry.fetch("SELECT index, salt FROM leaf WHERE subject = $1", issued.certificate_id)
+    await world.registry.execute("UPDATE leaf SET salt = NULL WHERE subject = $1", issued.certificate_id)
+
+    done = await rebuild(world.stack)
+
+    assert (done.swapped, done.erased) == (True, 2)
+    left = await world.registry.fetch("SELECT salt FROM leaf WHERE subject = $1", issued.certificate_id)
+    assert [row["salt"] for row in left] == [None, None]
+    await world.registry.executemany("UPDATE leaf SET salt = $2 WHERE index = $1", [tuple(row) for row in was])
+    assert (await world.replay()).equal
+
+
+async def test_only_one_at_a_time(world: World) -> None:
+    await world.traffic(1)
+    async with shadows.open_shadow(world.stack) as other:
+        assert await other.admin.fetchval(shadows.LOCK, shadows.RUNS, "rebuild")
+        with pytest.raises(Problem, match="Another rebuild"):
+            await rebuild(world.stack)
+    await checked(world, await rebuild(world.stack))
+
+
+async def test_a_view_made_of_the_tables_is_no_silent_victim(world: World) -> None:
+    await world.registry.execute("CREATE VIEW numbers AS SELECT contract_number FROM certificate")
+    try:
+        with pytest.raises(Problem, match="numbers would go on"):
+            await rebuild(world.stack)
+    finally:
+        await world.registry.execute("DROP VIEW numbers")
+
+
+async def test_it_waits_for_a_reader_of_an_older_state_and_gives_writers_way_meanwhile(world: World) -> None:
+    issued = (await world.traffic(1))[0]
+    async with store.connect(world.stack, "registry", idle_in_transaction_timeout="0") as reader:
+        transaction = reader.transaction(isolation="repeatable_read", readonly=True)
+        await transaction.start()
+        seen = await reader.fetchval("SELECT count(*) FROM view")
+        running = asyncio.create_task(rebuild(world.stack))
+        while_waiting = 0
+        while while_waiting < 20:
+            await world.view(issued)
+            while_waiting += 1
+        assert not running.done()
+        assert await reader.fetchval("SELECT count(*) FROM view") == seen
+        await transaction.rollback()
+        done = await running
+    assert done.attempts >= 1
+    await checked(world, done)
+
+
+async def test_nothing_that_happens_meanwhile_is_lost(world: World) -> None:
+    stop = asyncio.Event()
+    registered: list[CertificateIssued] = []
+
+    async def busy() -> None:
+        while not stop.is_set():
+            issued = await world.issue(2)
+            await world.register(issued, published=len(registered) % 4 == 0)
+            await world.view(issued[0], published=False)
+            registered.extend(issued)
+            if len(registered) % 10 == 0:
+                await world.sign()
+
+    traffic = asyncio.create_task(busy())
+    done = [await rebuild(world.stack) for _ in range(3)]
+    stop.set()
+    await traffic
+    await world.publish()
+
+    assert [(each.swapped, each.differences) for each in done] == [(True, ())] * 3
+    assert len(registered) > 10
+    held = await world.registry.fetchval(
+        "SELECT count(*) FROM certificate WHERE certificate_id = ANY($1::uuid[])",
+        [event.certificate_id for event in registered],
+    )
+    assert held == len(registered)
+    assert (await world.replay()).differences == ()
+    assert await schemas_left(world.stack) == []
+
+
+async def test_the_old_tables_can_be_kept(world: World) -> None:
+    issued = (await world.traffic(1))[0]
+    await world.registry.execute(
+        "UPDATE certificate SET product = 'x' WHERE certificate_id = $1", issued.certificate_id
+    )
+
+    done = await rebuild(world.stack, keep=True)
+
+    (kept,) = done.kept
+    assert await world.registry.fetchval(f"SELECT count(*) FROM \"{kept}\".certificate WHERE product = 'x'") == 1
+    await checked(world, done)
+    await drop(world.stack, kept)
+
+
+#: Rebuilds, and kills itself without a word before a statement: the n-th, the swap's COMMIT, or the one after that.
+KILLED = """
+import os, signal, sys
+from asyncpg import Connection
+from console.audit import rebuild_swap
+from console.main import app
+
+end, count, swapping, committed = sys.argv[1], 0, 0, 0
+
+def counted(method):
+    async def run(self, statement, *arguments, **named):
+        global count, swapping, committed
+        count += 1
+        if statement == rebuild_swap.CLOSE_GATES:
+            swapping = count
+        commits = statement == "COMMIT;" and swapping and not committed
+        if end == str(count) or (end == "commit" and commits) or (end == "committed" and committed):
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = await method(self, statement, *arguments, **named)
+        if commits:
+            committed = count
+        return done
+    return run
+
+for name in ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_records_to_table"):
+    setattr(Connection, name, counted(getattr(Connection, name)))
+try:
+    app(["audit", "rebuild"])
+finally:
+    print(swapping, committed)
+"""
+
+
+async def rebuild_in_a_process(stack: Stack, end: object = "") -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KILLED, str(end)),
+        cwd=CLONE,
+        env={**os.environ, **environment_of(stack)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    told, error = await process.communicate()
+    return process.returncode or 0, told.decode(), error.decode()
+
+
+async def test_killed_anywhere_it_has_done_nothing_or_all(world: World) -> None:
+    issued = (await world.traffic(6))[3]
+    whole = await content(world)
+    damage = "UPDATE certificate SET purchaser_id = 'gunma' WHERE certificate_id = $1"
+    await world.registry.execute(damage, issued.certificate_id)
+    damaged = await content(world)
+    code, told, error = await rebuild_in_a_process(world.stack)
+    assert code == 0, error
+    swapping, committed = (int(number) for number in told.split()[-2:])
+    assert await content(world) == whole
+    dice = random.Random(20261129)
+    earlier = dice.sample(range(1, swapping), 2)
+    # How often it must look who reads is not the same each time.
+    between = dice.sample(range(swapping, committed - 3), 5)
+
+    for end in (*earlier, *between, "commit", "committed"):
+        await world.registry.execute(damage, issued.certificate_id)
+        code, _, error = await rebuild_in_a_process(world.stack, end)
+        assert code == -signal.SIGKILL, (end, error)
+        assert await content(world) == (whole if end == "committed" else damaged), end
+
+    await world.view(issued)
+    done = await rebuild(world.stack)
+    await checked(world, done)
+    assert done.kept == ()
+
+
+def test_the_command_exits_by_what_it_did(akashi, ready: Stack) -> None:
+    async def execute(statement: str) -> None:
+        async with store.connect(ready, "registry") as registry:
+            await registry.execute(statement)
+
+    asyncio.run(execute("UPDATE certificate SET change_number = change_number + 1"))
+    would = akashi("audit", "rebuild", "--dry-run")
+    still = akashi("audit", "replay")
+    done = akashi("audit", "rebuild", "--json")
+    fine = akashi("audit", "replay")
+    asyncio.run(execute("UPDATE checkpoint SET note = 'x' WHERE size = (SELECT max(size) FROM checkpoint)"))
+    refused = akashi("audit", "rebuild")
+    asyncio.run(execute("DELETE FROM checkpoint WHERE note = 'x'"))
+
+    assert (would.exit_code, still.exit_code, done.exit_code, fine.exit_code) == (0, 1, 0, 0), would.output
+    assert "certificate.change_number_differs 31072-" in would.stdout
+    assert "nothing was changed" in would.stderr
+    assert json.loads(done.stdout)["swapped"] is True
+    assert refused.exit_code == 1
+    assert "checkpoint.note_differs" in refused.stdout
+    assert "the registry was not touched" in refused.stderr
+
+
+async def test_without_the_superuser_it_cannot_be_done(ready: Stack, tmp_path) -> None:
+    elsewhere = Stack(ready.kafka_bootstrap, ready.postgres_host, ready.postgres_port, tmp_path)
+
+    with pytest.raises(Problem):
+        await rebuild(elsewhere)
