@@ -192,8 +192,10 @@ class LocalPostgres(LocalProcess):
         """
         if sys.platform != "linux":
             return
-        deadline = time.monotonic() + 5
-        while (left := _working_in(self._database)) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 30
+        while left := _working_in(self._database):
+            if time.monotonic() > deadline:
+                raise Problem(f"Processes of an earlier PostgreSQL do not end: {left}. End them, then start again.")
             for pid in left:
                 end(pid, birth_of(pid), stop_signal=signal.SIGQUIT, timeout_seconds=2)
         (self._database / "postmaster.pid").unlink(missing_ok=True)
