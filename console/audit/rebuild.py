@@ -25,7 +25,8 @@ from console.audit import rebuild_swap as swapping
 from console.audit.fold import Difference
 from console.audit.rebuild_feeding import CatchingUp
 from console.audit.rebuild_swap import Busy
-from console.audit.replay import COUNT_ROWS, SELECT_SIZE, Progress, Silent, chosen, snapshots
+from console.audit.replay import COUNT_ROWS, Progress, Silent, chosen, now_and_size, snapshots
+from console.audit.replay_checkpoints import public_keys_of
 from console.audit.replay_compare import Beside, contradicted_since
 from console.audit.replay_facts import TOPICS
 from console.audit.shadow import LOCK, RUNS, Shadow, open_shadow
@@ -36,6 +37,7 @@ from console.store import BUSY, Connection
 from deploy.local.problem import Problem
 from services.registry.log import store as log_store
 from transparency.merkle import Frontier
+from transparency.signatures import VerifierKey
 
 #: A new table has no statistics, and the first look-ups shall not suffer of it.
 ANALYZE: Final = "ANALYZE certificate, view, log_head, leaf, tile_node"
@@ -112,9 +114,9 @@ async def rebuild(
             open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader,
         ):
             await _check_place(shadow.admin)
-            shown = progress or Silent()
+            shown, keys = progress or Silent(), public_keys_of(stack)
             catching = CatchingUp(reader, shadow.connection, shown)
-            return await _Rebuild(catching, shadow, live, shown, dry_run=dry_run, keep=keep).run()
+            return await _Rebuild(catching, shadow, live, shown, keys, dry_run=dry_run, keep=keep).run()
     except Exception as error:
         problem = explain(error)
         if problem is None:
@@ -151,6 +153,7 @@ class _Rebuild:
     shadow: Shadow
     live: Connection
     progress: Progress
+    keys: tuple[VerifierKey, ...]
     dry_run: bool
     keep: bool
     _at: datetime = field(default_factory=SystemClock().now)
@@ -177,9 +180,7 @@ class _Rebuild:
         # Step 2
         catching = self.catching
         async with self.live.transaction(isolation="repeatable_read", readonly=True):
-            # A registry whose head was lost is one to rebuild, too.
-            head = await self.live.fetchrow(SELECT_SIZE)
-            live_size: int = head["size"] if head is not None else 0
+            live_size: int = (await now_and_size(self.live))["size"]
             self.progress.stage("reading 読込", await catching.ahead())
             await catching.read(self.live)
             end, old, newer = await chosen(self.live, catching.facts, live_size)
@@ -194,6 +195,7 @@ class _Rebuild:
             self.live,
             self.catching.feeding.size,
             live_size,
+            self.keys,
             is_newer=lambda subject: subject in newer,
             advance=self.progress.advance,
         )
@@ -248,7 +250,7 @@ class _Rebuild:
             await catching.feed_all()
             erased = [row["index"] for row in await admin.fetch(SELECT_ERASED.format(shadow=self.shadow.name))]
             await shadow.execute(ERASE, erased)
-            signed, contradicted = await contradicted_since(shadow, admin, verified)
+            signed, contradicted = await contradicted_since(shadow, admin, verified, self.keys)
             if refusals := [*catching.refusals(), *contradicted]:
                 raise _Refused(refusals)
             # Step 6

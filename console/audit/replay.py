@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from aiokafka import TopicPartition
 
 from chassis.clock import JST
 from console.audit.fold import Difference
+from console.audit.replay_checkpoints import public_keys_of
 from console.audit.replay_compare import CERTIFICATE, LEAF, VIEW, Beside
 from console.audit.replay_facts import TOPICS, Facts, Told
 from console.audit.replay_feeding import Feeding, Waiting
@@ -26,7 +27,7 @@ from console.audit.shadow import Shadow, open_shadow
 from console.environment import Stack
 from console.kafka_reading import open_reader
 from console.running import explain
-from console.store import Connection, connect
+from console.store import Connection, Record, connect
 from deploy.local.problem import Problem
 from schemas import topics
 from schemas.registrations import CertificateRegistered
@@ -35,8 +36,11 @@ from transparency.leaves import REGISTRATION
 
 #: Whatever is tried on it afterwards, nothing is written.
 READ_ONLY: Final = "SET default_transaction_read_only = on"
-#: The first statement of a snapshot makes it.
-SELECT_SIZE: Final = "SELECT clock_timestamp() AS at, size FROM log_head"
+#: The first statement of a snapshot makes it. A log whose head was lost is as long as its leaves.
+SELECT_SIZE: Final = """
+SELECT clock_timestamp() AS at,
+    coalesce((SELECT size FROM log_head), (SELECT max(index) + 1 FROM leaf), 0) AS size
+"""
 SELECT_WAITING: Final = "SELECT topic, value FROM outbox WHERE topic = ANY($1::text[])"
 SELECT_LEAVES: Final = "SELECT index, kind, subject, salt, commitment FROM leaf WHERE index >= $1 AND index < $2"
 #: Which of these the registry holds, of what was told without a place.
@@ -48,6 +52,8 @@ COUNT_ROWS: Final = """
 SELECT (SELECT count(*) FROM certificate) + (SELECT count(*) FROM view) + (SELECT count(*) FROM leaf)
     + (SELECT count(*) FROM tile_node)
 """
+#: As PostgreSQL counts.
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 #: What no event tells, so that no replay makes it.
 NOT_REPLAYED: Final = "accounts, tokens, sign-ins, sessions, opened certificates, throttles, outbox and checkpoints"
 
@@ -138,12 +144,34 @@ async def replay(
         raise problem from None
 
 
+def _moment(raw: tuple[int]) -> datetime | str:
+    try:
+        return _EPOCH + timedelta(microseconds=raw[0])
+    except OverflowError:
+        return f"{raw[0]} µs after {_EPOCH:%Y-%m-%d}"
+
+
+def _microseconds(moment: datetime) -> tuple[int]:
+    return ((moment - _EPOCH) // timedelta(microseconds=1),)
+
+
 @contextlib.asynccontextmanager
 async def snapshots(stack: Stack, service: str) -> AsyncIterator[Connection]:
     """A live database, for transactions that must outlast a replay, and cannot write."""
     async with connect(stack, service, idle_in_transaction_timeout="0") as connection:
+        # PostgreSQL knows later years than Python: whoever moved a date there must be found, and ends nothing.
+        await connection.set_type_codec(
+            "timestamptz", schema="pg_catalog", format="tuple", encoder=_microseconds, decoder=_moment
+        )
         await connection.execute(READ_ONLY)
         yield connection
+
+
+async def now_and_size(live: Connection) -> Record:
+    """The moment `at` of the snapshot that this makes, and how many leaves it holds: `size`."""
+    row = await live.fetchrow(SELECT_SIZE)
+    assert row is not None, "it selects from nothing"
+    return row
 
 
 async def chosen(
@@ -178,9 +206,7 @@ class _Replay:
         async with open_reader(self.stack.kafka_bootstrap, names) as reader:
             held_until: dict[TopicPartition, int] = await reader.ends(topics.REGISTRATIONS.name, topics.VIEWS.name)
             async with self.live.transaction(isolation="repeatable_read", readonly=True):
-                head = await self.live.fetchrow(SELECT_SIZE)
-                if head is None:
-                    raise Problem("The registry has no log_head: its log was never begun, or was destroyed.")
+                head = await now_and_size(self.live)
                 facts = Facts(held_until)
                 ends = await reader.ends(*names)
                 self.progress.stage("reading 読込", sum(ends.values()))
@@ -205,6 +231,7 @@ class _Replay:
             self.live,
             feeding.size,
             live_size,
+            public_keys_of(self.stack),
             is_newer=lambda subject: subject in waiting.subjects or subject in newer,
             advance=self.progress.advance,
         )

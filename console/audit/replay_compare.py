@@ -1,18 +1,16 @@
 """Does the live registry hold, row for row and column for column, what the replay made? Both are read as streams."""
 
-import base64
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from console.audit.fold import Difference
+from console.audit.replay_checkpoints import Signed, signed_from
 from console.audit.replay_rows import Table, differing, merged, words
-from console.store import Connection, Record
-from transparency.checkpoints import Checkpoint
-from transparency.errors import DoesNotVerify
+from console.store import Connection
 from transparency.merkle import TILE_HEIGHT, Frontier, leaf_hash
-from transparency.notes import Note
+from transparency.signatures import VerifierKey
 
 STREAM_CERTIFICATES: Final = """
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
@@ -35,8 +33,6 @@ ORDER BY leaf.index
 STREAM_TILES: Final = "SELECT level, index, hash FROM tile_node ORDER BY level, index"
 SELECT_HEAD: Final = "SELECT size, frontier FROM log_head"
 SELECT_COMMITMENTS: Final = "SELECT commitment FROM leaf WHERE index >= $1 ORDER BY index"
-#: $1 from which size on
-SELECT_CHECKPOINTS: Final = "SELECT size, note FROM checkpoint WHERE size >= $1 ORDER BY size"
 
 _CHUNK: Final = 1024
 
@@ -57,13 +53,15 @@ class Beside:
     live: Connection
     size: int
     live_size: int
+    #: Of the log and its witnesses.
+    keys: tuple[VerifierKey, ...]
     #: Whether a live row without a leaf is not yet told, or later than what was asked for.
     is_newer: Callable[[UUID], bool]
     advance: Callable[[int], None] = lambda _: None
     #: Rows compared, and live rows that are newer than what was replayed, by table.
     rows: dict[str, int] = field(default_factory=dict)
     newer: dict[str, int] = field(default_factory=dict)
-    #: Signed sizes whose root was compared, and what was signed that is not so.
+    #: Signed sizes whose root was compared, and what the log signed that is not so.
     checkpoints: int = 0
     contradicted: list[Difference] = field(default_factory=list)
     #: Of the shadow.
@@ -71,7 +69,7 @@ class Beside:
 
     async def differences(self) -> AsyncIterator[Difference]:
         """What differs in the tables; `contradicted` is known afterwards."""
-        signed = _Signed(await self.live.fetch(SELECT_CHECKPOINTS, 0), self.size, self.live_size)
+        signed = Signed(await signed_from(self.live, 0), self.size, self.live_size, self.keys)
         live_log = _Growing()
         shadow_log = _Growing(at=signed.sizes, see=signed.see)
         for table in TABLES:
@@ -88,9 +86,9 @@ class Beside:
                         yield difference
                 self.advance(1)
         self.root = shadow_log.grown().root()
-        for difference in await self._head(live_log):
+        for difference in (*await self._head(live_log), *signed.altered):
             yield difference
-        self.contradicted, self.checkpoints = signed.differences(), signed.compared
+        self.contradicted, self.checkpoints = signed.contradicted, signed.compared
         self.newer["checkpoint"] = signed.newer
 
     def _newer(self, table: Table, row: Any) -> bool:
@@ -121,14 +119,16 @@ class Beside:
         ]
 
 
-async def contradicted_since(shadow: Connection, live: Connection, verified: Frontier) -> tuple[int, list[Difference]]:
+async def contradicted_since(
+    shadow: Connection, live: Connection, verified: Frontier, keys: tuple[VerifierKey, ...]
+) -> tuple[int, list[Difference]]:
     """How many sizes were signed beyond those that `Beside` compared, and which of them the shadow contradicts."""
     size = (await shadow.fetchrow(SELECT_HEAD) or {"size": 0})["size"]
-    signed = _Signed(await live.fetch(SELECT_CHECKPOINTS, verified.size + 1), size, size)
+    signed = Signed(await signed_from(live, verified.size + 1), size, size, keys)
     growing = _Growing(at=signed.sizes, see=signed.see, _frontier=verified)
     for leaf in await shadow.fetch(SELECT_COMMITMENTS, verified.size):
         growing.take(leaf)
-    return signed.compared, signed.differences()
+    return signed.compared, signed.contradicted
 
 
 @dataclass
@@ -163,39 +163,3 @@ class _Growing:
         while self._next is not None and self._frontier.size + len(self._row) == self._next:
             self.see(self._next, self.grown().root())
             self._next = next(self.at, None)
-
-
-class _Signed:
-    """What the registry signed: each size's root must be the shadow's at that size."""
-
-    def __init__(self, rows: list[Record], size: int, live_size: int) -> None:
-        self._found: list[Difference] = []
-        self._roots: dict[int, bytes] = {}
-        self.compared = self.newer = 0
-        for row in rows:
-            try:
-                checkpoint = Checkpoint.parse(Note.parse(row["note"]).text)
-            except DoesNotVerify as error:
-                self._found.append(Difference("checkpoint.note_differs", f"checkpoint {row['size']}", str(error)))
-                continue
-            if checkpoint.size != row["size"]:
-                words = f"its note is of {checkpoint.size} leaves"
-                self._found.append(Difference("checkpoint.size_differs", f"checkpoint {row['size']}", words))
-            elif checkpoint.size <= size:
-                self._roots[checkpoint.size] = checkpoint.root
-            elif checkpoint.size <= live_size:
-                self.newer += 1
-            else:
-                words = f"the registry has {live_size} leaves, and signed more"
-                self._found.append(Difference("checkpoint_is_beyond_the_log", f"checkpoint {row['size']}", words))
-        self.sizes = iter(sorted(self._roots))
-
-    def see(self, size: int, root: bytes) -> None:
-        self.compared += 1
-        if self._roots[size] != root:
-            signed, ours = (base64.b64encode(one).decode() for one in (self._roots[size], root))
-            words = f"the root signed is {signed}, the replay's {ours}"
-            self._found.append(Difference("checkpoint.root_differs", f"checkpoint {size}", words))
-
-    def differences(self) -> list[Difference]:
-        return self._found

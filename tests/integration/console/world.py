@@ -104,11 +104,13 @@ class World:
     async def sign(self) -> None:
         async with self.registry.transaction():
             head = await log_store.head(self.registry)
-            note = str(checkpoints.sign(Checkpoint.of(self.signer.name, head), self.signer, at=1))
+            now = CLOCK.now()
+            signed = checkpoints.sign(Checkpoint.of(self.signer.name, head), self.signer, at=int(now.timestamp()))
             await self.registry.execute(
-                "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING",
+                "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 head.size,
-                note,
+                str(signed),
+                now,
             )
 
     async def publish(self) -> None:
