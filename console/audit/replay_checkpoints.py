@@ -29,9 +29,7 @@ def public_keys_of(stack: Stack) -> tuple[VerifierKey, ...]:
         except Malformed as error:
             raise Problem(f"The secret {name} is no verifier key: {error}.") from None
     if not any(key.kind == ED25519 for key in keys):
-        raise Problem(
-            f"No public key of the log at {stack.secrets_dir / KEYS}: `akashi secrets make` makes it."
-        )
+        raise Problem(f"No public key of the log at {stack.secrets_dir / KEYS}: `akashi secrets make` makes it.")
     return tuple(keys)
 
 
