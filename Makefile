@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench proof pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,6 +40,9 @@ check: lint test ## Everything that must hold: lint, then test
 
 bench: bootstrap ## Measure how much goes through
 	$(BIN)/python -m tests.bench $(ARGS)
+
+proof: bootstrap ## Export 100,000 certificates, destroy everything, and make an equal registry of the export
+	AKASHI_PROOF_CERTIFICATES=$(or $(CERTIFICATES),100000) $(BIN)/pytest -s tests/integration/console/test_on_an_empty_machine.py
 
 pictures: bootstrap ## Make the pictures of the README again (needs Chromium)
 	$(BIN)/python -m tests.browser.pictures docs/pictures

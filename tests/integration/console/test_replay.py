@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -532,18 +531,3 @@ def test_the_command_exits_by_what_it_found(akashi, ready: Stack) -> None:
     assert before.exit_code == 0
     assert "0 certificates" in before.stderr
     assert akashi("audit", "replay", "--until", "yesterday").exit_code == 2
-
-
-async def test_twenty_thousand_certificates_in_a_bounded_time(world: World) -> None:
-    """Prints what was measured; the bound is for a machine that is busy otherwise."""
-    for _ in range(20):
-        await world.register(await world.issue(1000))
-    await world.sign()
-    began = time.monotonic()
-
-    found = await world.replay()
-
-    took = time.monotonic() - began
-    print(f"\n{found.facts} facts: fed at {found.facts / found.feeding_seconds:,.0f}/s, {took:.1f} s in all")  # noqa: T201 - what was measured
-    assert found.equal
-    assert took < 120
