@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from console.dead_letters import Letter, letters_of
 from schemas import publish, topics
 from tests.fault.load import has_come_to_its_end, send
-from tests.support.auditing import auditors_check
+from tests.support.auditing import FORGED, auditors_check, replayed_all
 from tests.support.running import RunningStack, eventually
 
 Headers = list[tuple[str, bytes]]
@@ -119,6 +119,7 @@ async def test_a_valid_event_that_points_at_nothing_is_parked(stack: RunningStac
 
     await eventually(all_parked, 60)
     await _goes_on(stack, tmp_path)
+    assert FORGED & {found.subject for found in await replayed_all(stack)}, "the auditor finds what was forged"
 
 
 def _event(letter: Letter) -> str:

@@ -8,15 +8,24 @@ from console import store
 from console.audit.compare import Report
 from console.audit.export import export
 from console.audit.export_progress import Silent
+from console.audit.fold import Difference
 from console.audit.replay import replay
 from console.audit.replay_intake import IntakeKeeps
 from console.audit.replay_issuer import IssuerKeeps
 from console.audit.replay_kept import replay_kept
 from console.audit.replay_notifier import NotifierKeeps
+from schemas import publish
 from tests.support.running import RunningStack
 from tests.support.waiting import eventually
 
 PROJECT = Path(__file__).parents[2]
+#: Of what `test_garbage_on_topics` forges: a replay names that, and nothing else.
+FORGED = {
+    str(example.value[name])
+    for _, example in publish.examples()
+    for name in ("application_id", "contract_number")
+    if name in example.value
+}
 #: The registry signs once a second.
 SIGNED_SECONDS = 30
 
@@ -28,9 +37,7 @@ async def auditors_check(stack: RunningStack, folder: Path, settle_seconds: floa
     """
     report = await stack.audit(settle_seconds)
     assert report.differences == ()
-    assert (await replay(stack.console)).differences == ()
-    for keeps in (IssuerKeeps, IntakeKeeps, NotifierKeeps):
-        assert (await replay_kept(stack.console, keeps)).differences == ()
+    assert [found for found in await replayed_all(stack) if found.subject not in FORGED] == []
     await eventually(lambda: _all_is_signed(stack), SIGNED_SECONDS)
     done = await export(stack.console, folder, Silent())
     verifying = await asyncio.create_subprocess_exec(
@@ -42,6 +49,12 @@ async def auditors_check(stack: RunningStack, folder: Path, settle_seconds: floa
     said, _ = await verifying.communicate()
     assert verifying.returncode == 0, said.decode()
     return report
+
+
+async def replayed_all(stack: RunningStack) -> list[Difference]:
+    """What the replays of all four services find."""
+    kept = [await replay_kept(stack.console, keeps) for keeps in (IssuerKeeps, IntakeKeeps, NotifierKeeps)]
+    return [*(await replay(stack.console)).differences, *(one for found in kept for one in found.differences)]
 
 
 async def _all_is_signed(stack: RunningStack) -> bool:
