@@ -1,13 +1,14 @@
 """How topics are read from their beginning to a point, by no consumer group, so that nothing is taken from anyone."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError
 
 from deploy.local.problem import Problem
 from schemas.topics import MAX_DEAD_LETTER_BYTES
@@ -98,8 +99,20 @@ async def open_reader(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
 async def committed(bootstrap: str, group: str, topics: Collection[str]) -> dict[TopicPartition, int]:
     """How far a group has taken these topics: what is before that had its effect. Where it never committed: nothing."""
     async with open_admin(bootstrap) as admin:
-        known = await admin.list_consumer_group_offsets(group)
+        known = await _group_offsets(admin, group)
     return {partition: taken.offset for partition, taken in known.items() if partition.topic in topics}
+
+
+async def _group_offsets(admin: AIOKafkaAdminClient, group: str) -> Any:
+    give_up_at = time.monotonic() + _STALLED_SECONDS
+    while True:
+        try:
+            return await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:
+            # A broker that no group ever asked makes the place for their offsets now.
+            if time.monotonic() > give_up_at:
+                raise
+            await asyncio.sleep(0.2)
 
 
 def unreachable(bootstrap: str, error: Exception) -> Problem:

@@ -195,6 +195,7 @@ class _Rebuild:
             self.live,
             self.catching.feeding.size,
             live_size,
+            self.catching.reachable(),
             self.keys,
             is_newer=lambda subject: subject in newer,
             advance=self.progress.advance,

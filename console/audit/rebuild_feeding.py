@@ -70,12 +70,7 @@ class CatchingUp:
 
     def reachable(self) -> int:
         """How far leaf follows leaf."""
-        size = self.feeding.size
-        while True:
-            told = self.facts.places.get(size)
-            if told is None and size not in self.old:
-                return size
-            size += told.width if told is not None else 1
+        return self.facts.told_until(self.feeding.size, self.old)
 
     async def _taken_over(self, _first: int, _end: int) -> dict[int, Any]:
         return self.old

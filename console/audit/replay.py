@@ -36,13 +36,16 @@ from transparency.leaves import REGISTRATION
 
 #: Whatever is tried on it afterwards, nothing is written.
 READ_ONLY: Final = "SET default_transaction_read_only = on"
-#: The first statement of a snapshot makes it. A log whose head was lost is as long as its leaves.
+#: The first statement of a snapshot makes it. A log whose head was lost is as long as leaf follows leaf.
 SELECT_SIZE: Final = """
-SELECT clock_timestamp() AS at,
-    coalesce((SELECT size FROM log_head), (SELECT max(index) + 1 FROM leaf), 0) AS size
+SELECT clock_timestamp() AS at, coalesce(
+    (SELECT size FROM log_head),
+    (SELECT min(index) + 1 FROM leaf WHERE NOT EXISTS (SELECT FROM leaf AS next WHERE next.index = leaf.index + 1)),
+    0) AS size
 """
 SELECT_WAITING: Final = "SELECT topic, value FROM outbox WHERE topic = ANY($1::text[])"
 SELECT_LEAVES: Final = "SELECT index, kind, subject, salt, commitment FROM leaf WHERE index >= $1 AND index < $2"
+SELECT_PLACES: Final = "SELECT index FROM leaf WHERE subject = ANY($1::uuid[])"
 #: Which of these the registry holds, of what was told without a place.
 SELECT_HELD: Final = """
 SELECT certificate_id AS id FROM certificate WHERE certificate_id = ANY($1::uuid[])
@@ -231,6 +234,7 @@ class _Replay:
             self.live,
             feeding.size,
             live_size,
+            facts.told_until(feeding.size, waiting.places | await self._without_place(facts)),
             public_keys_of(self.stack),
             is_newer=lambda subject: subject in waiting.subjects or subject in newer,
             advance=self.progress.advance,
@@ -274,6 +278,11 @@ class _Replay:
                 if viewed.leaf_index is not None:
                     places.add(viewed.leaf_index)
         return Waiting(frozenset(places), frozenset(subjects))
+
+    async def _without_place(self, facts: Facts) -> frozenset[int]:
+        """Leaves of what was told before there was a log."""
+        without = [told.subject for told in facts.without_place()]
+        return frozenset(row["index"] for row in await self.live.fetch(SELECT_PLACES, without))
 
     def _left_out(self, facts: Facts, size: int, end: int) -> list[Difference]:
         """Facts that the registry must hold, and that no replay reached."""

@@ -53,6 +53,8 @@ class Beside:
     live: Connection
     size: int
     live_size: int
+    #: So far something tells of each leaf: what the shadow lacks of these is on its way, or later than asked for.
+    told_until: int
     #: Of the log and its witnesses.
     keys: tuple[VerifierKey, ...]
     #: Whether a live row without a leaf is not yet told, or later than what was asked for.
@@ -94,9 +96,9 @@ class Beside:
     def _newer(self, table: Table, row: Any) -> bool:
         if table is TILE:
             # Complete only with leaves that the shadow does not have.
-            return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= self.live_size)
+            return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= self.told_until)
         if table is LEAF or row["place"] is not None:
-            return bool(self.size <= row["index" if table is LEAF else "place"] < self.live_size)
+            return bool(self.size <= row["index" if table is LEAF else "place"] < self.told_until)
         return self.is_newer(row[table.key[0]])
 
     async def _head(self, live_log: "_Growing") -> list[Difference]:

@@ -5,7 +5,7 @@ Facts are kept as the bytes they came in, certificates compressed: with its regi
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
@@ -126,6 +126,14 @@ class Facts:
         """What was told before it had a leaf, by time."""
         told = (*self.registrations.values(), *self.views.values())
         return sorted((one for one in told if one.place is None), key=lambda one: (one.at, one.subject))
+
+    def told_until(self, size: int, others: Container[int]) -> int:
+        """How far leaf follows leaf from `size` on, each told with its place, or one of `others`."""
+        while True:
+            told = self.places.get(size)
+            if told is None and size not in others:
+                return size
+            size += told.width if told is not None else 1
 
     @property
     def unregistered(self) -> int:
