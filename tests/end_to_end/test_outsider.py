@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from console.store import connect
 from tests.fault.load import has_come_to_its_end, send
 from tests.support.outsider import Said, read_log
 from tests.support.running import Client, Document, RunningStack
@@ -117,12 +118,15 @@ async def _some_numbers(contractor: Client) -> list[str]:
 
 
 async def _cosigned(stack: RunningStack, witness: VerifierKey) -> Note:
-    """The newest checkpoint, once its witness has seen it."""
+    """The checkpoint of all leaves that there are now, once its witness has seen it."""
+    async with connect(stack.console, "registry") as registry:
+        size = await registry.fetchval("SELECT size FROM log_head")
 
     async def cosigned() -> Note | None:
         async with stack.http("registry") as http:
             note = Note.parse((await http.get("/log/checkpoint")).text)
-        return note if any(one.key_id == witness.id for one in note.signatures) else None
+        is_whole = Checkpoint.parse(note.text).size >= size
+        return note if is_whole and any(one.key_id == witness.id for one in note.signatures) else None
 
     note: Note = await eventually(cosigned, 60)
     return note
