@@ -97,7 +97,7 @@ class IssuerKeeps(Keeping):
 
     async def _decided_at_desk(self, tx: Transaction, batch: Sequence[Received[DeskDecisionMade]]) -> None:
         for event in (received.event for received in batch):
-            await store.set_decided_by(tx, event.application_id, event.decided_by, event.person, event.outcome)
+            await store.set_decided_by(tx, event)
 
     async def _decided(self, tx: Transaction, batch: Sequence[Received[ApplicationDecided]]) -> None:
         """The decision, the numbers it took, and certificates on paper: those have no event of their own."""

@@ -34,7 +34,9 @@ def make_service(settings: IssuerSettings) -> Service:
     decide = partial(handlers.decide_applications, issuing=issuing)
     gatherers: dict[type[Event], Gatherer] = {}
     if settings.credit_check_url is not None:
-        credit = CreditCheck(str(settings.credit_check_url), settings.credit_check_seconds)
+        name = settings.credit_check_token
+        token = settings.secrets.text(name) if name is not None else None
+        credit = CreditCheck(str(settings.credit_check_url), settings.credit_check_seconds, token)
         gatherers[ApplicationSubmitted] = partial(credit.inform, decide, runtime.clock)
     reading = Reading(
         group="issuer",

@@ -37,12 +37,14 @@ class CreditCheck:
     """Asks one credit service.
 
     `POST url` with `{"application_id", "surety_id", "contractor_id", "contractor_name", "amount_yen"}`, and
-    `Idempotency-Key` the application's id, since a record that is delivered again is asked about again. Anything but
-    an `Answer` within `seconds` is `unavailable`: a person decides then (LIM-4), and nobody's application waits for it.
+    `Idempotency-Key` the application's id, since a record that is delivered again is asked about again; with a `token`,
+    as its bearer (RFC 6750). Anything but an `Answer` within `seconds` is `unavailable`: a person decides then (LIM-4),
+    and nobody's application waits for it.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str, seconds: float, token: str | None = None) -> None:
         self._url = url
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._seconds = seconds
         self._tls = ssl.create_default_context()
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -73,7 +75,8 @@ class CreditCheck:
         }
         try:
             async with self._turns, asyncio.timeout(self._seconds):
-                response = await client.post(self._url, json=question, headers={"Idempotency-Key": application_id})
+                headers = {"Idempotency-Key": application_id, **self._headers}
+                response = await client.post(self._url, json=question, headers=headers)
             answer = Answer.model_validate_json(response.raise_for_status().content, strict=True)
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             # Not its words: they are somebody else's text.

@@ -381,7 +381,7 @@ async def _decide(
             "The branch has no contract number left for this fiscal year.",
             detail=NO_NUMBERS.message_ja,
         )
-    await store.set_decided_by(tx, application_id, principal.account_id, principal.person, outcome)
+    await store.set_decided_by(tx, made)
     await store.remove_proposals(tx, [application_id])
     return DeskDecision(outcome, now, principal.person)
 

@@ -13,5 +13,7 @@ class IssuerSettings(ServiceSettings):
     reference_dir: Path = DEFAULT
     #: Who is asked about a contractor's credit (信用照会) before a decision. Without one, nobody is.
     credit_check_url: HttpUrl | None = None
+    #: The secret that it is shown (Bearer, RFC 6750), by its name. Without one, none is.
+    credit_check_token: str | None = None
     #: After so long without an answer a person decides.
     credit_check_seconds: float = 3.0

@@ -12,6 +12,7 @@ from chassis.decoding import Received
 from chassis.postgres import Transaction
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
+from schemas.decisions import DeskDecisionMade
 from services.issuer.searching import Terms
 
 #: (surety id, contractor id)
@@ -73,7 +74,9 @@ UPDATE application SET status = 'decided', decided_at = d.decided_at, outcomes =
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[]) AS d (id, decided_at, outcomes, message)
 WHERE application.id = d.id
 """
-UPDATE_BY_DESK = "UPDATE application SET decided_by = $2, decider = $3, desk_outcome = $4 WHERE id = $1"
+UPDATE_BY_DESK = """
+UPDATE application SET decided_by = $2, decider = $3, desk_outcome = $4, decided_proposer = $5 WHERE id = $1
+"""
 LOCK_APPLICATIONS = """
 SELECT id, status, withdrawal FROM application WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
@@ -131,7 +134,7 @@ SELECT outcome, proposer, proposed_at, person, rejected_at, message FROM rejecti
 """
 _APPLICATION = """
 SELECT application.id, status, submitted, findings, queued_at, decided_at, decided_by, decider, desk_outcome,
-    desk_message, outcomes, withdrawal, data_key.wrapped AS data_key, proposal.outcome AS proposed,
+    decided_proposer, desk_message, outcomes, withdrawal, data_key.wrapped AS data_key, proposal.outcome AS proposed,
     proposal.message AS proposed_message, proposal.proposed_by, proposal.proposer, proposal.proposed_at,
     ARRAY(
         SELECT contract_number FROM guarantee WHERE guarantee.application_id = application.id ORDER BY contract_number
@@ -291,8 +294,8 @@ async def set_decided(tx: Transaction, decided: Sequence[tuple[UUID, datetime, s
     await tx.execute(UPDATE_DECIDED, *([row[column] for row in decided] for column in range(4)))
 
 
-async def set_decided_by(tx: Transaction, application_id: UUID, account_id: UUID, person: str, outcome: str) -> None:
-    await tx.execute(UPDATE_BY_DESK, application_id, account_id, person, outcome)
+async def set_decided_by(tx: Transaction, made: DeskDecisionMade) -> None:
+    await tx.execute(UPDATE_BY_DESK, made.application_id, made.decided_by, made.person, made.outcome, made.proposer)
 
 
 async def lock_applications(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Record]:

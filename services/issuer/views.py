@@ -136,6 +136,7 @@ class DeskApplication(BaseModel):
     decided_at: datetime | None
     decided_by: UUID | None = Field(description="The desk's person; None where the rules decided")
     decider: str | None = Field(description="The same by name")
+    decided_proposer: str | None = Field(description="Who proposed it, where another person decided; by name")
     desk_outcome: str | None
     message: str = Field(description="Of the decision, to the contractor")
     withdrawal: str | None
@@ -262,6 +263,7 @@ async def application(
         decided_at=row["decided_at"],
         decided_by=row["decided_by"],
         decider=row["decider"],
+        decided_proposer=row["decided_proposer"],
         desk_outcome=row["desk_outcome"],
         message=row["desk_message"],
         withdrawal=row["withdrawal"],

@@ -24,6 +24,8 @@ class Entry:
     #: By name; a text of ours where it was no person of the desk.
     who: str
     note: str = ""
+    #: Whose proposal it was, where another person decided.
+    proposer: str | None = None
 
 
 def history_of(application: views.DeskApplication, submitted_at: datetime) -> list[Entry]:
@@ -41,5 +43,6 @@ def history_of(application: views.DeskApplication, submitted_at: datetime) -> li
             entries.append(Entry(application.decided_at, BY_RULES, RULES))
         else:
             text = DECIDED[application.desk_outcome]
-            entries.append(Entry(application.decided_at, text, application.decider, application.message))
+            who, proposer = application.decider, application.decided_proposer
+            entries.append(Entry(application.decided_at, text, who, application.message, proposer))
     return sorted(entries, key=lambda entry: entry.at)

@@ -31,7 +31,8 @@ from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
 from transparency.signatures import SignerKey
 
-NUMBERS = iter(range(20_000, 90_000))
+#: More than a block has.
+NUMBERS = (compose(block, serial) for block in ("31072", "31073", "31074") for serial in range(20_000, 90_000))
 ACCOUNT = uuid.uuid4()
 KEY = "Z28YUE4J3Bux"
 
@@ -62,10 +63,7 @@ class World:
         )
 
     async def issue(self, count: int = 1) -> list[CertificateIssued]:
-        issued = [
-            a_certificate(key=KEY, contract=compose("31072", next(NUMBERS)), issued_at=CLOCK.now())
-            for _ in range(count)
-        ]
+        issued = [a_certificate(key=KEY, contract=next(NUMBERS), issued_at=CLOCK.now()) for _ in range(count)]
         await self.tell(issued)
         return issued
 

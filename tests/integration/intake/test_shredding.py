@@ -28,9 +28,13 @@ from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked
 from tests.support.databases import SHARED_TABLES
 from tests.support.pages import signed_in
+from tests.support.waiting import eventually
 
 HERE = "/contractor/toto"
 PERSON = ("keiri@takasaki-kensetsu.example", "﨑子", "028-000-0002", "よろしくお願いします。")
+
+#: Whether a session of this database waits for a lock.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @pytest.fixture
@@ -283,7 +287,7 @@ async def test_a_key_and_its_tombstone_in_two_processes_at_once_leave_no_key(iss
         forgetting = asyncio.create_task(
             a_consumer(issuer.service, issuer.pool).take([a_tombstone(event.application_id)])
         )
-        await asyncio.sleep(0.2)
+        await eventually(lambda: issuer.pool.fetchval(WAITING))
         assert not forgetting.done()
     await forgetting
 

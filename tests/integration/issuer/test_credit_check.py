@@ -26,6 +26,7 @@ class CreditService(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/check"
         self.answers = {}
         self.questions = []
+        self.bearers = []
         #: So many questions have to be there before one is answered.
         self.together = threading.Barrier(1)
 
@@ -37,6 +38,7 @@ class _Asked(BaseHTTPRequestHandler):
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.headers["Idempotency-Key"] == question["application_id"]
         self.server.questions.append(question)
+        self.server.bearers.append(self.headers["Authorization"])
         self.server.together.wait(timeout=20)
         status, body = self.server.answers.get(question["contractor_id"], (200, '{"answer": "clear"}'))
         self.send_response(status)
@@ -62,8 +64,9 @@ def credit():
 async def decide(databases, keys, issuer_pool):
     """Polls of an issuer that was told where to ask."""
 
-    async def decide_these(*events, url, seconds=20.0):
-        service = make_service("issuer", databases, keys, credit_check_url=url, credit_check_seconds=seconds)
+    async def decide_these(*events, url, seconds=20.0, **settings):
+        settings |= {"credit_check_url": url, "credit_check_seconds": seconds}
+        service = make_service("issuer", databases, keys, **settings)
         await a_consumer(service, issuer_pool).take([a_record(event) for event in events])
 
     return decide_these
@@ -87,6 +90,15 @@ async def test_whoever_is_clear_is_decided_by_rules_and_the_answer_is_told(credi
         "contractor_name": event.contractor.name,
         "amount_yen": event.products[0].amount_yen,
     }
+
+
+async def test_the_one_who_asks_shows_the_token_of_its_secret(credit, decide, keys):
+    (keys.of("issuer") / "credit_check_token").write_text("xkT5-token\n")
+
+    await decide(an_application(), url=credit.url)
+    await decide(an_application(), url=credit.url, credit_check_token="credit_check_token")
+
+    assert credit.bearers == [None, "Bearer xkT5-token"]
 
 
 async def test_who_is_referred_waits_at_the_desk_and_holds_up_nobody(credit, decide, rules):

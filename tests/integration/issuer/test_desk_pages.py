@@ -17,7 +17,7 @@ from schemas.applications import MessageToSurety, WithdrawalRequested
 from schemas.sealed import SealedText
 from services.issuer.web import writing
 from tests.support.builders import a_performance_product, a_product, a_tombstone, a_wrapped_data_key, an_application
-from tests.support.clock import NOON
+from tests.support.clock import NOON, the_clock_moves_on
 from tests.support.consuming import a_consumer
 from tests.support.pages import let_in, reader, signed_in
 
@@ -434,6 +434,7 @@ async def test_another_person_approves_what_was_proposed(issuer, second, propose
     assert [answer.status_code for answer in answers] == [303, 303]
     await second.get(answers[0].headers["location"])
     assert "起案を承認し、決定しました。" in second.text
+    assert "起案：南海　起子" in second.text, "who proposed it is told as long as the decision is"
     (made,) = map(json.loads, await issuer.outbox("DeskDecisionMade"))
     assert (made["proposer"], made["person"]) == ("南海　起子", "南海　承子")
 
@@ -454,7 +455,7 @@ async def test_another_proposal_than_the_one_looked_at_is_left_alone(issuer, fir
     seen = hidden(second, "proposed_at")
     await first.get(path_of(proposed, "/reject"))
     await first.post(path_of(proposed, "/reject"), {"proposed_at": seen, "message": "取り違えました。"})
-    await asyncio.sleep(0.002)
+    await the_clock_moves_on()
     await first.post(path_of(proposed, "/return"), {"step": "send", "message": "書類が不足しています。"})
 
     for step, stale in itertools.product(("/approve", "/reject"), (seen, "", "nonsense", "2026-11-20T12:00:00")):

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from schemas.applications import WithdrawalRequested
-from tests.support.clock import NOON
+from tests.support.clock import NOON, the_clock_moves_on
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ async def test_a_second_person_approves_and_both_are_in_the_record(*, issuer, wa
     assert len(await issuer.outbox("CertificateIssued")) == 2
     told = await shown(waits, first)
     assert (told["status"], told["decider"], told["proposal"]) == ("decided", "南海　承子", None)
+    assert told["decided_proposer"] == "南海　起子"
 
 
 async def test_an_approved_return_issues_nothing(issuer, waits, post, first, second):
@@ -200,7 +201,7 @@ async def test_what_nobody_proposed_is_neither_approved_nor_rejected(waits, post
 async def test_another_proposal_than_the_one_looked_at_is_not_approved(issuer, waits, post, first, second):
     seen = (await post(waits, "accept", first)).json()["proposed"]["proposed_at"]
     await post(waits, "reject", first, "取り違えました。")
-    await asyncio.sleep(0.002)
+    await the_clock_moves_on()
     now = (await post(waits, "return", first)).json()["proposed"]["proposed_at"]
 
     assert type_of(await post(waits, "approve", second, proposed_at=seen)) == (409, "proposal-is-gone")
