@@ -307,12 +307,8 @@ async def set_withdrawals(tx: Transaction, answers: Mapping[UUID, str]) -> None:
 
 
 async def add_data_keys(tx: Transaction, batch: Sequence[tuple[DataKeyWrapped, bytes]]) -> None:
-    await tx.execute(
-        UPSERT_DATA_KEYS,
-        [event.application_id for event, _ in batch],
-        [event.data_key_id for event, _ in batch],
-        [wrapped for _, wrapped in batch],
-    )
+    rows = [(event.application_id, event.data_key_id, wrapped) for event, wrapped in batch]
+    await tx.execute(UPSERT_DATA_KEYS, *([row[column] for row in rows] for column in range(3)))
 
 
 async def forget_data_keys(tx: Transaction, application_ids: Collection[UUID]) -> None:
