@@ -9,7 +9,7 @@ from services.issuer.issuance import OUTCOMES
 STREAM_APPLICATIONS: Final = """
 SELECT id, id AS application_id, id::text AS number, surety_id, contractor_id, status, submitted::text AS submitted,
     search_text, correlation_id, traceparent, findings::text AS findings, queued_at, decided_at, decided_by, decider,
-    decided_proposer, desk_outcome, desk_message, outcomes::text AS outcomes, withdrawal
+    desk_outcome, desk_message, outcomes::text AS outcomes, withdrawal
 FROM application ORDER BY id
 """
 STREAM_GUARANTEES: Final = """
@@ -67,7 +67,6 @@ APPLICATION: Final = KeptTable(
             "decided_at",
             "decided_by",
             "decider",
-            "decided_proposer",
             "desk_outcome",
             "desk_message",
             "outcomes",

@@ -382,7 +382,8 @@ async def _decide(
             detail=NO_NUMBERS.message_ja,
         )
     await store.set_decided_by(tx, made)
-    await store.remove_proposals(tx, [application_id])
+    if not approves:
+        await store.remove_proposals(tx, [application_id])
     return DeskDecision(outcome, now, principal.person)
 
 

@@ -74,9 +74,7 @@ UPDATE application SET status = 'decided', decided_at = d.decided_at, outcomes =
 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[]) AS d (id, decided_at, outcomes, message)
 WHERE application.id = d.id
 """
-UPDATE_BY_DESK = """
-UPDATE application SET decided_by = $2, decider = $3, desk_outcome = $4, decided_proposer = $5 WHERE id = $1
-"""
+UPDATE_BY_DESK = "UPDATE application SET decided_by = $2, decider = $3, desk_outcome = $4 WHERE id = $1"
 LOCK_APPLICATIONS = """
 SELECT id, status, withdrawal FROM application WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
 """
@@ -115,6 +113,7 @@ FROM application WHERE id = $1 AND surety_id = $2 FOR UPDATE
 """
 # Asked after the application is locked, in a statement of its own: a join in the locking one would be of the time
 # before it waited.
+# What was approved stays, and the application waits no more.
 SELECT_PROPOSAL = """
 SELECT outcome, message, proposed_by, proposer, proposed_at FROM proposal WHERE application_id = $1
 """
@@ -134,7 +133,7 @@ SELECT outcome, proposer, proposed_at, person, rejected_at, message FROM rejecti
 """
 _APPLICATION = """
 SELECT application.id, status, submitted, findings, queued_at, decided_at, decided_by, decider, desk_outcome,
-    decided_proposer, desk_message, outcomes, withdrawal, data_key.wrapped AS data_key, proposal.outcome AS proposed,
+    desk_message, outcomes, withdrawal, data_key.wrapped AS data_key, proposal.outcome AS proposed,
     proposal.message AS proposed_message, proposal.proposed_by, proposal.proposer, proposal.proposed_at,
     ARRAY(
         SELECT contract_number FROM guarantee WHERE guarantee.application_id = application.id ORDER BY contract_number
@@ -295,7 +294,7 @@ async def set_decided(tx: Transaction, decided: Sequence[tuple[UUID, datetime, s
 
 
 async def set_decided_by(tx: Transaction, made: DeskDecisionMade) -> None:
-    await tx.execute(UPDATE_BY_DESK, made.application_id, made.decided_by, made.person, made.outcome, made.proposer)
+    await tx.execute(UPDATE_BY_DESK, made.application_id, made.decided_by, made.person, made.outcome)
 
 
 async def lock_applications(tx: Transaction, ids: Iterable[UUID]) -> dict[UUID, Record]:

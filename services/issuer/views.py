@@ -136,11 +136,11 @@ class DeskApplication(BaseModel):
     decided_at: datetime | None
     decided_by: UUID | None = Field(description="The desk's person; None where the rules decided")
     decider: str | None = Field(description="The same by name")
-    decided_proposer: str | None = Field(description="Who proposed it, where another person decided; by name")
     desk_outcome: str | None
     message: str = Field(description="Of the decision, to the contractor")
     withdrawal: str | None
-    proposal: Proposal | None
+    proposal: Proposal | None = Field(description="The one that waits for approval")
+    approved: Proposal | None = Field(description="The one that another person approved, and so decided")
     rejections: list[Rejection]
     messages: list[Message]
 
@@ -263,11 +263,11 @@ async def application(
         decided_at=row["decided_at"],
         decided_by=row["decided_by"],
         decider=row["decider"],
-        decided_proposer=row["decided_proposer"],
         desk_outcome=row["desk_outcome"],
         message=row["desk_message"],
         withdrawal=row["withdrawal"],
         proposal=_proposal(row),
+        approved=_proposal(row, "decided"),
         rejections=[Rejection(**rejection) for rejection in await store.rejections(tx, application_id)],
         messages=await messages(tx, application_id, surety_id, private_key=private_key) or [],
     )
@@ -321,8 +321,8 @@ def _paper(row: Row) -> PaperCertificate:
     )
 
 
-def _proposal(row: Row) -> Proposal | None:
-    if row["proposed"] is None:
+def _proposal(row: Row, status: Status = "queued") -> Proposal | None:
+    if row["proposed"] is None or row["status"] != status:
         return None
     return Proposal(
         outcome=row["proposed"],

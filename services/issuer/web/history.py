@@ -24,8 +24,6 @@ class Entry:
     #: By name; a text of ours where it was no person of the desk.
     who: str
     note: str = ""
-    #: Whose proposal it was, where another person decided.
-    proposer: str | None = None
 
 
 def history_of(application: views.DeskApplication, submitted_at: datetime) -> list[Entry]:
@@ -38,11 +36,13 @@ def history_of(application: views.DeskApplication, submitted_at: datetime) -> li
         entries.append(Entry(rejection.rejected_at, REJECTED, rejection.person, rejection.message))
     if (proposal := application.proposal) is not None:
         entries.append(Entry(proposal.proposed_at, PROPOSED[proposal.outcome], proposal.proposer, proposal.message))
+    if (approved := application.approved) is not None:
+        # Its words are the decision's.
+        entries.append(Entry(approved.proposed_at, PROPOSED[approved.outcome], approved.proposer))
     if application.decided_at is not None:
         if application.decider is None or application.desk_outcome is None:
             entries.append(Entry(application.decided_at, BY_RULES, RULES))
         else:
             text = DECIDED[application.desk_outcome]
-            who, proposer = application.decider, application.decided_proposer
-            entries.append(Entry(application.decided_at, text, who, application.message, proposer))
+            entries.append(Entry(application.decided_at, text, application.decider, application.message))
     return sorted(entries, key=lambda entry: entry.at)

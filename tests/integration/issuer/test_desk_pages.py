@@ -434,7 +434,9 @@ async def test_another_person_approves_what_was_proposed(issuer, second, propose
     assert [answer.status_code for answer in answers] == [303, 303]
     await second.get(answers[0].headers["location"])
     assert "起案を承認し、決定しました。" in second.text
-    assert "起案：南海　起子" in second.text, "who proposed it is told as long as the decision is"
+    assert re.search("引受けを起案.*?南海　起子.*引受けを決定.*?南海　承子", second.text, re.DOTALL), (
+        "the history keeps both"
+    )
     (made,) = map(json.loads, await issuer.outbox("DeskDecisionMade"))
     assert (made["proposer"], made["person"]) == ("南海　起子", "南海　承子")
 

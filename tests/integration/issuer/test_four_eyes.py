@@ -81,7 +81,7 @@ async def test_a_second_person_approves_and_both_are_in_the_record(*, issuer, wa
     assert len(await issuer.outbox("CertificateIssued")) == 2
     told = await shown(waits, first)
     assert (told["status"], told["decider"], told["proposal"]) == ("decided", "南海　承子", None)
-    assert told["decided_proposer"] == "南海　起子"
+    assert told["approved"]["proposer"] == "南海　起子"
 
 
 async def test_an_approved_return_issues_nothing(issuer, waits, post, first, second):
