@@ -52,6 +52,8 @@ WHERE leaf.index >= $1 AND leaf.index < $2 ORDER BY leaf.index
 
 #: Others hold what a statement needs: it may have it a moment later.
 BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+#: Somebody else dropped it.
+NOT_THERE: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 #: Something else is made of what was to be dropped.
 STILL_NEEDED: Final = asyncpg.DependentObjectsStillExistError
 

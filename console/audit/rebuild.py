@@ -75,6 +75,9 @@ class Rebuilt:
     #: Signed sizes whose root is the rebuilt log's.
     checkpoints: int
     unreadable: dict[str, int]
+    #: Certificates on certificates.v1 that no event tells to be registered: on their way, parked, or lost with the
+    #: outbox of a database that was.
+    unregistered: int
     #: Leaves whose place and salt no event tells: taken from the registry's own table and checked.
     taken_over: int
     #: When it began.
@@ -89,7 +92,7 @@ class Rebuilt:
     #: Rows of the old tables that no event tells, and the schemas in which old tables stay.
     untold: int = 0
     kept: tuple[str, ...] = ()
-    #: How long look-ups and registrations waited, and how often the swap was tried.
+    #: How long look-ups and registrations waited at most, and how often the swap was tried.
     waited_seconds: float = 0.0
     attempts: int = 0
     seconds: float = 0.0
@@ -113,7 +116,7 @@ async def rebuild(
             snapshots(stack, "registry") as live,
             open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader,
         ):
-            await _check_place(shadow.admin)
+            await _check_place(shadow.admin, shadow.name)
             shown, keys = progress or Silent(), public_keys_of(stack)
             catching = CatchingUp(reader, shadow.connection, shown)
             return await _Rebuild(catching, shadow, live, shown, keys, dry_run=dry_run, keep=keep).run()
@@ -132,13 +135,16 @@ async def _check_version(stack: Stack) -> None:
         )
 
 
-async def _check_place(admin: Connection) -> None:
+async def _check_place(admin: Connection, shadow: str) -> None:
     # Step 1
     if not await admin.fetchval(LOCK, RUNS, "rebuild"):
         raise Problem("Another rebuild is under way: wait for its end.")
     if views := await admin.fetch(swapping.SELECT_VIEWS, list(swapping.TABLES)):
         names = ", ".join(row["name"] for row in views)
         raise Problem(f"{names} would go on showing the old tables: drop it, and make it again afterwards.")
+    if added := await admin.fetch(swapping.SELECT_ADDED, list(swapping.TABLES), shadow):
+        names = ", ".join(row["name"] for row in added)
+        raise Problem(f"Not by our migrations, and lost by a rebuild: {names}. Drop it, and make it again afterwards.")
 
 
 class _Refused(Exception):
@@ -159,6 +165,8 @@ class _Rebuild:
     _at: datetime = field(default_factory=SystemClock().now)
     _compared: list[Difference] = field(default_factory=list)
     _checkpoints: int = 0
+    _erased: set[int] = field(default_factory=set)
+    _waited_seconds: float = 0.0
     _began: float = field(default_factory=time.monotonic)
 
     async def run(self) -> Rebuilt:
@@ -231,10 +239,18 @@ class _Rebuild:
             await asyncio.sleep(min(0.25 * attempts, 2))
             attempts += 1
             await self._catch_up()
-        # Step 8
-        untold, kept = await swapping.retire(self.shadow.admin)
-        stay = (before, *kept) if self.keep else tuple(kept)
-        return await self._rebuilt([], swapped=True, attempts=attempts, untold=untold, kept=stay, **done)
+        try:
+            # Step 8
+            untold, kept = await swapping.retire(self.shadow.admin)
+            if self.keep:
+                untold, kept = untold + (await swapping.count_untold(self.shadow.admin, before) or 0), [before, *kept]
+            return await self._rebuilt([], swapped=True, attempts=attempts, untold=untold, kept=tuple(kept), **done)
+        except Exception as error:
+            if (why := explain(error)) is None:
+                raise
+            raise Problem(
+                f"Swapped in; but what was before it could not be dropped: the next run does. {why}"
+            ) from None
 
     async def _attempt(self, before: str, verified: Frontier) -> dict[str, Any]:
         admin, shadow, catching = self.shadow.admin, self.shadow.connection, self.catching
@@ -242,25 +258,32 @@ class _Rebuild:
             # Step 5
             deadline = await swapping.close_gates(admin)
             try:
-                async with asyncio.timeout(READING_SECONDS):
-                    await catching.read(admin)
-            except TimeoutError:
-                raise Busy from None
-            if catching.reachable() - catching.feeding.size > MANY:
-                raise Busy
-            await catching.feed_all()
-            erased = [row["index"] for row in await admin.fetch(SELECT_ERASED.format(shadow=self.shadow.name))]
-            await shadow.execute(ERASE, erased)
-            signed, contradicted = await contradicted_since(shadow, admin, verified, self.keys)
-            if refusals := [*catching.refusals(), *contradicted]:
-                raise _Refused(refusals)
-            # Step 6
-            await swapping.wait_for_readers(admin, self.shadow.name, deadline)
-            # Step 7
-            accounts, closed = await swapping.move(admin, self.shadow.name, before)
-            deadline.check()
+                if migrated := await admin.fetch(swapping.SELECT_MIGRATED.format(shadow=self.shadow.name)):
+                    raise Problem(f"{migrated[0]['name']} was applied meanwhile, and nothing changed: run it again.")
+                try:
+                    async with asyncio.timeout(READING_SECONDS):
+                        await catching.read(admin)
+                except TimeoutError:
+                    raise Busy from None
+                if catching.reachable() - catching.feeding.size > MANY:
+                    raise Busy
+                # Cut off in the middle, it would not know what it fed.
+                await catching.feed_all()
+                async with deadline.limits():
+                    erased = {row["index"] for row in await admin.fetch(SELECT_ERASED.format(shadow=self.shadow.name))}
+                    await shadow.execute(ERASE, list(erased))
+                    self._erased |= erased
+                    signed, contradicted = await contradicted_since(shadow, admin, verified, self.keys)
+                    if refusals := [*catching.refusals(), *contradicted]:
+                        raise _Refused(refusals)
+                    # Step 6
+                    await swapping.wait_for_readers(admin, self.shadow.name, deadline)
+                    # Step 7
+                    accounts, closed = await swapping.move(admin, self.shadow.name, before)
+            finally:
+                self._waited_seconds = max(self._waited_seconds, deadline.passed)
         self._checkpoints += signed
-        return {"erased": len(erased), "accounts": accounts, "closed": closed, "waited_seconds": deadline.passed}
+        return {"accounts": accounts, "closed": closed}
 
     async def _rebuilt(self, refusals: list[Difference], **done: Any) -> Rebuilt:
         counts = await (self.shadow.admin if done.get("swapped") else self.shadow.connection).fetchrow(COUNT_ROWS_NOW)
@@ -273,7 +296,10 @@ class _Rebuild:
             size=self.catching.feeding.size,
             root=self.catching.root,
             checkpoints=self._checkpoints,
+            erased=len(self._erased),
+            waited_seconds=self._waited_seconds,
             unreadable=dict(self.catching.facts.unreadable),
+            unregistered=self.catching.facts.unregistered,
             taken_over=self.catching.feeding.taken_over,
             at=self._at,
             seconds=time.monotonic() - self._began,

@@ -22,6 +22,8 @@ def summary(done: Rebuilt) -> str:
         f"Signed roots that it has: {done.checkpoints}.",
         f"Unreadable on the topics: {unreadable}. Left as they are: {NOT_REPLAYED}.",
     ]
+    if done.unregistered:
+        lines.append(f"Issued, and not told to be registered: {done.unregistered} certificates.")
     if done.taken_over:
         lines.append(f"Leaves whose salt no event tells, carried over from the registry: {done.taken_over}.")
     if done.erased:
@@ -46,5 +48,5 @@ def _verdict(done: Rebuilt) -> str:
         return f"{differ}. A rebuild would be swapped in; nothing was changed."
     return (
         f"{differ} from before. Swapped in: whoever looked something up waited {done.waited_seconds * 1000:.0f} ms at "
-        f"most for it (attempt {done.attempts}); {done.seconds:.1f} s in all."
+        f"most for it ({done.attempts} attempts); {done.seconds:.1f} s in all."
     )

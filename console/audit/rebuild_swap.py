@@ -5,11 +5,13 @@ ones by name. What is not rebuilt stays where it is. Whoever waits for us waits 
 """
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from console.store import BUSY, STILL_NEEDED, Connection
+from console.store import BUSY, NOT_THERE, STILL_NEEDED, Connection
 from services.registry.log import store as log_store
 
 #: How long purchasers may wait in one attempt: the services give up after 5 s.
@@ -21,7 +23,7 @@ KEPT: Final = "registry_kept_"
 #: Whoever is in our way for long goes first, and a circle of waiting ends with us.
 BRIEFLY: Final = """
 SET LOCAL lock_timeout = '300ms'; SET LOCAL deadlock_timeout = '100ms';
-SET LOCAL idle_in_transaction_session_timeout = '3s'
+SET LOCAL idle_in_transaction_session_timeout = '5s'
 """
 #: Look-ups count the attempt first, registrations add their rows first, and whatever else appends locks the head.
 #: In this order nobody who is past a gate finds another one closed. Reading goes on.
@@ -61,19 +63,55 @@ MOVE: Final = (
     *(f'ALTER TABLE public.{table} SET SCHEMA "{{before}}"' for table in TABLES),
     *(f'ALTER TABLE "{{shadow}}".{table} OWNER TO registry' for table in TABLES),
     *(f'ALTER TABLE "{{shadow}}".{table} SET SCHEMA public' for table in TABLES),
-    "ALTER TABLE public.view ADD CONSTRAINT view_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account",
+    # Looked through afterwards, when nobody waits for it.
+    """
+    ALTER TABLE public.view
+    ADD CONSTRAINT view_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account NOT VALID
+    """,
     """
     ALTER TABLE public.opened_certificate
     ADD CONSTRAINT opened_certificate_view_id_fkey FOREIGN KEY (view_id) REFERENCES public.view
     """,
 )
-#: The statements that give others the same rights as on the tables before. $1 their schema
+VALIDATE: Final = "ALTER TABLE public.view VALIDATE CONSTRAINT view_account_id_fkey"
+#: The statements that give others the same rights as on the tables before, and on their columns. $1 their schema
 SELECT_GRANTS: Final = """
-SELECT format('GRANT %s ON public.%I TO %s%s', privilege_type, relname,
+WITH given AS (
+    SELECT relname, relowner, privilege_type, grantee, is_grantable, '' AS columns
+    FROM pg_class, aclexplode(relacl) WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'
+    UNION ALL
+    SELECT relname, relowner, privilege_type, grantee, is_grantable, format('(%I)', attname)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid, aclexplode(attacl)
+    WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT attisdropped
+)
+SELECT format('GRANT %s %s ON public.%I TO %s%s', privilege_type, columns, relname,
     CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END,
     CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
-FROM pg_class, aclexplode(relacl)
-WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND grantee <> relowner
+FROM given WHERE grantee <> relowner
+"""
+#: What people added to these tables, and a rebuild would leave with the old ones. $1 tables, $2 the shadow's schema
+SELECT_ADDED: Final = """
+WITH ours AS (SELECT to_regclass('public.' || t) AS old, to_regclass(format('%I.%I', $2::text, t)) AS new, t
+    FROM unnest($1::text[]) AS t)
+SELECT 'index ' || old.indexname AS name FROM pg_indexes AS old JOIN ours ON t = old.tablename
+WHERE old.schemaname = 'public' AND NOT EXISTS (
+    SELECT FROM pg_indexes AS new WHERE new.schemaname = $2 AND new.indexname = old.indexname)
+UNION ALL SELECT 'trigger ' || tgname FROM pg_trigger JOIN ours ON tgrelid = old WHERE NOT tgisinternal
+UNION ALL SELECT 'policy ' || polname FROM pg_policy JOIN ours ON polrelid = old
+UNION ALL SELECT 'publication of ' || t FROM pg_publication_rel JOIN ours ON prrelid = old
+UNION ALL SELECT 'constraint ' || conname FROM pg_constraint JOIN ours ON conrelid = old
+WHERE NOT EXISTS (SELECT FROM pg_constraint AS same WHERE same.conrelid = new AND same.conname = pg_constraint.conname)
+UNION ALL SELECT format('constraint %s of %s', conname, conrelid::regclass)
+FROM pg_constraint JOIN ours ON confrelid = old
+WHERE conrelid NOT IN (SELECT old FROM ours) AND conrelid <> 'public.opened_certificate'::regclass
+ORDER BY 1
+"""
+#: Tables were brought to another version meanwhile.
+SELECT_MIGRATED: Final = """
+SELECT name FROM public.schema_migration
+WHERE NOT EXISTS (SELECT FROM "{shadow}".schema_migration AS ours
+    WHERE (ours.name, ours.sha256) = (schema_migration.name, schema_migration.sha256))
+ORDER BY name
 """
 #: Views that people made of these tables: they would go on showing the old ones. $1 tables
 SELECT_VIEWS: Final = """
@@ -120,6 +158,15 @@ class Deadline:
     def check(self) -> None:
         if self.passed > LONGEST_SECONDS:
             raise Busy
+
+    @contextlib.asynccontextmanager
+    async def limits(self) -> AsyncIterator[None]:
+        """Raises `Busy` in the middle of what takes longer."""
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS - self.passed):
+                yield
+        except TimeoutError:
+            raise Busy from None
 
 
 async def close_gates(tx: Connection) -> Deadline:
@@ -173,15 +220,25 @@ async def retire(admin: Connection) -> tuple[int, list[str]]:
 
     A schema that holds such rows stays, and one of which something else was made.
     """
+    await admin.execute(VALIDATE)
     untold, kept = 0, []
     for row in await admin.fetch(SELECT_LEFT, BEFORE):
         before = row["nspname"]
-        rows = await admin.fetchval(COUNT_UNTOLD.format(before=before))
-        untold += rows
-        name = await _let_go(admin, before, stays=rows > 0)
+        rows = await count_untold(admin, before)
+        untold += rows or 0
+        name = await _let_go(admin, before, stays=rows != 0)
         if name is not None:
             kept.append(name)
     return untold, kept
+
+
+async def count_untold(admin: Connection, before: str) -> int | None:
+    """How many rows of the tables before no event tells; None where somebody took a table out of there."""
+    try:
+        count: int = await admin.fetchval(COUNT_UNTOLD.format(before=before))
+    except NOT_THERE:
+        return None
+    return count
 
 
 async def _let_go(admin: Connection, before: str, *, stays: bool) -> str | None:

@@ -9,6 +9,7 @@ from console.audit.fold import Difference
 from console.audit.replay_checkpoints import Signed, signed_from
 from console.audit.replay_rows import Table, differing, merged, words
 from console.store import Connection
+from services.registry.log import store as log_store
 from transparency.merkle import TILE_HEIGHT, Frontier, leaf_hash
 from transparency.signatures import VerifierKey
 
@@ -94,11 +95,12 @@ class Beside:
         self.newer["checkpoint"] = signed.newer
 
     def _newer(self, table: Table, row: Any) -> bool:
+        edge = min(self.told_until, self.live_size)
         if table is TILE:
             # Complete only with leaves that the shadow does not have.
-            return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= self.told_until)
+            return bool(self.size < (row["index"] + 1) << (TILE_HEIGHT * row["level"]) <= edge)
         if table is LEAF or row["place"] is not None:
-            return bool(self.size <= row["index" if table is LEAF else "place"] < self.told_until)
+            return bool(self.size <= row["index" if table is LEAF else "place"] < edge)
         return self.is_newer(row[table.key[0]])
 
     async def _head(self, live_log: "_Growing") -> list[Difference]:
@@ -125,7 +127,7 @@ async def contradicted_since(
     shadow: Connection, live: Connection, verified: Frontier, keys: tuple[VerifierKey, ...]
 ) -> tuple[int, list[Difference]]:
     """How many sizes were signed beyond those that `Beside` compared, and which of them the shadow contradicts."""
-    size = (await shadow.fetchrow(SELECT_HEAD) or {"size": 0})["size"]
+    size = (await log_store.head(shadow)).size
     signed = Signed(await signed_from(live, verified.size + 1), size, size, keys)
     growing = _Growing(at=signed.sizes, see=signed.see, _frontier=verified)
     for leaf in await shadow.fetch(SELECT_COMMITMENTS, verified.size):

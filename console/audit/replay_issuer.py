@@ -209,6 +209,9 @@ class IssuerKeeps(Keeping):
         wasted: Counter[Series] = Counter()
         for row in await live.fetch(SELECT_WITHOUT_NUMBER, NO_NUMBERS.rule):
             submitted = _submitted_in(row)
+            if not isinstance(row["queued_at"], datetime):
+                # Of no year of ours, which is named elsewhere.
+                continue
             wasted[series_of(submitted, row["queued_at"])] += len(submitted.products)
         return [
             Difference(
@@ -233,7 +236,8 @@ async def _drawn(side: Connection, moving: list[UUID]) -> Counter[Series]:
     for row in await side.fetch(SELECT_SERIES):
         drawn[row["surety_id"], row["branch_id"], row["fiscal_year"]] = row["drawn"]
     for row in await side.fetch(SELECT_ACCEPTED, moving):
-        drawn[series_of(_submitted_in(row), row["decided_at"])] -= row["accepted"]
+        if isinstance(row["decided_at"], datetime):
+            drawn[series_of(_submitted_in(row), row["decided_at"])] -= row["accepted"]
     return drawn
 
 

@@ -16,7 +16,7 @@ from chassis.migrations import files_of, migrate
 from chassis.postgres import UNAVAILABLE
 from console.environment import Stack
 from console.services import make_service
-from console.store import Connection, connect
+from console.store import STILL_NEEDED, Connection, connect
 from deploy.databases import ensure_role
 from deploy.local.problem import Problem
 
@@ -130,7 +130,9 @@ async def _drop_left(admin: Connection, prefix: str) -> None:
         name = row["rolname"]
         if await admin.fetchval(LOCK, RUNS, name):
             try:
-                await _drop(admin, name)
+                # Not one that something else was made of.
+                with contextlib.suppress(STILL_NEEDED):
+                    await _drop(admin, name)
             finally:
                 await admin.fetchval(UNLOCK, RUNS, name)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from console import store
 from console.audit import rebuild_swap as swapping
 from console.audit import shadow as shadows
 from console.audit.rebuild import Rebuilt, rebuild
+from console.audit.replay import Silent
 from console.environment import Stack
 from deploy.local.problem import Problem
 from schemas.certificates import CertificateIssued
@@ -26,6 +28,7 @@ from tests.integration.console.conftest import environment_of
 from tests.integration.console.world import ACCOUNT, CLOCK, World, open_world, schemas_left, stack_of_its_own
 from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
+from transparency.notes import Note
 
 CLONE = Path(__file__).parents[3]
 #: Everything about the tables that a swap must leave as it was: columns, constraints, indexes, owners and rights.
@@ -37,6 +40,8 @@ UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text,
 UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL SELECT 'table', relname::text, pg_get_userbyid(relowner)::text, coalesce(relacl::text, '')
 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+UNION ALL SELECT 'rights to a column', attrelid::regclass::text, attname::text, attacl::text
+FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text IN ('certificate', 'view')
 ORDER BY 1, 2, 3, 4
 """
 TABLES = "certificate, view, leaf, tile_node, log_head"
@@ -95,7 +100,12 @@ async def test_an_equal_registry_stays_equal(world: World) -> None:
 
 
 async def test_tables_are_as_before_in_everything_but_their_rows(world: World) -> None:
-    await as_superuser(world.stack, "CREATE ROLE reader", "GRANT SELECT ON certificate, leaf TO reader")
+    await as_superuser(
+        world.stack,
+        "CREATE ROLE reader",
+        "GRANT SELECT ON certificate, leaf TO reader",
+        "GRANT SELECT (viewed_at) ON view TO reader",
+    )
     before = [tuple(row) for row in await world.registry.fetch(SELECT_CATALOG)]
     assert any("reader" in row[3] for row in before)
 
@@ -173,7 +183,7 @@ async def test_what_no_event_tells_leaves_the_registry_and_is_kept_aside(world: 
 async def test_an_empty_registry_is_rebuilt_from_the_topics_alone(world: World) -> None:
     await world.traffic(30)
     before = await content(world)
-    signed = await world.registry.fetch("SELECT size, note FROM checkpoint ORDER BY size")
+    signed = await world.registry.fetch("SELECT size, note, signed_at FROM checkpoint ORDER BY size")
     head = await log_store.head(world.registry)
     await world.registry.execute(
         f"TRUNCATE opened_certificate, {TABLES}, throttle, token, session, sign_in, account, outbox, checkpoint"
@@ -192,7 +202,7 @@ async def test_an_empty_registry_is_rebuilt_from_the_topics_alone(world: World) 
     assert account["disabled_at"] is not None
     # What was signed before is the same log.
     await world.registry.executemany(
-        "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, now())", [tuple(row) for row in signed]
+        "INSERT INTO checkpoint (size, note, signed_at) VALUES ($1, $2, $3)", [tuple(row) for row in signed]
     )
     assert (await world.replay()).checkpoints == len(signed)
     # What is read again from certificates.v1 finds its row, and gets no second time of issue.
@@ -281,22 +291,104 @@ async def test_a_view_made_of_the_tables_is_no_silent_victim(world: World) -> No
         await world.registry.execute("DROP VIEW numbers")
 
 
+class Swapping(Silent):
+    """Tells when the swap is tried."""
+
+    def __init__(self) -> None:
+        self.begins = asyncio.Event()
+
+    def stage(self, what: str, total: int) -> None:
+        if what.startswith("swapping"):
+            self.begins.set()
+
+
+@pytest.mark.parametrize(
+    ("add", "name", "remove"),
+    [
+        ("CREATE INDEX by_product ON certificate (product)", "index by_product", "DROP INDEX by_product"),
+        (
+            "CREATE TABLE note (of uuid CONSTRAINT note_of REFERENCES certificate)",
+            "constraint note_of of note",
+            "DROP TABLE note",
+        ),
+        (
+            "ALTER TABLE view ADD CONSTRAINT late CHECK (viewed_at > 'epoch')",
+            "constraint late",
+            "ALTER TABLE view DROP CONSTRAINT late",
+        ),
+    ],
+)
+async def test_what_people_added_to_the_tables_is_named_before_anything_is_done(
+    world: World, add, name, remove
+) -> None:
+    await world.registry.execute(add)
+    try:
+        with pytest.raises(Problem, match=f"lost by a rebuild: {name}\\."):
+            await rebuild(world.stack)
+    finally:
+        await world.registry.execute(remove)
+
+
+async def test_tables_of_another_version_are_not_swapped_away(world: World) -> None:
+    """Somebody migrates while it is under way."""
+    await world.traffic(1)
+    progress = Swapping()
+    async with store.connect(world.stack, "registry", idle_in_transaction_timeout="0") as reader:
+        # Nobody swaps while this one reads.
+        transaction = reader.transaction(isolation="repeatable_read", readonly=True)
+        await transaction.start()
+        await reader.fetchval("SELECT count(*) FROM view")
+        running = asyncio.create_task(rebuild(world.stack, progress=progress))
+        await progress.begins.wait()
+        await world.registry.execute(
+            "INSERT INTO schema_migration (name, sha256) VALUES ('registry_9999_later.sql', '')"
+        )
+        try:
+            with pytest.raises(Problem, match=r"registry_9999_later\.sql was applied meanwhile"):
+                await running
+        finally:
+            await world.registry.execute("DELETE FROM schema_migration WHERE name = 'registry_9999_later.sql'")
+            await transaction.rollback()
+    await checked(world, await rebuild(world.stack))
+
+
+async def test_a_damaged_signature_beside_the_logs_own_is_named_and_no_reason_to_refuse(world: World) -> None:
+    await world.traffic(1)
+    size = (await log_store.head(world.registry)).size
+    was = await world.registry.fetchval("SELECT note FROM checkpoint WHERE size = $1", size)
+    note = Note.parse(was)
+    own, with_time = note.signatures
+    damaged = Note(note.text, (own, replace(with_time, blob=with_time.blob[:-1] + b"\0")))
+    put = "UPDATE checkpoint SET note = $2 WHERE size = $1"
+    await world.registry.execute(put, size, str(damaged))
+
+    done = await rebuild(world.stack)
+
+    await world.registry.execute(put, size, was)
+    assert [(each.kind, each.subject) for each in done.differences] == [
+        ("checkpoint.note_differs", f"checkpoint {size}")
+    ]
+    await checked(world, done)
+
+
 async def test_it_waits_for_a_reader_of_an_older_state_and_gives_writers_way_meanwhile(world: World) -> None:
+    """A reader who holds no lock yet: after a swap it would find the new tables, and none of their rows."""
     issued = (await world.traffic(1))[0]
+    seen = await world.registry.fetchval("SELECT count(*) FROM view")
     async with store.connect(world.stack, "registry", idle_in_transaction_timeout="0") as reader:
         transaction = reader.transaction(isolation="repeatable_read", readonly=True)
         await transaction.start()
-        seen = await reader.fetchval("SELECT count(*) FROM view")
-        running = asyncio.create_task(rebuild(world.stack))
-        while_waiting = 0
-        while while_waiting < 20:
+        await reader.fetchval("SELECT count(*) FROM account")
+        progress = Swapping()
+        running = asyncio.create_task(rebuild(world.stack, progress=progress))
+        await progress.begins.wait()
+        for _ in range(20):
             await world.view(issued)
-            while_waiting += 1
         assert not running.done()
         assert await reader.fetchval("SELECT count(*) FROM view") == seen
         await transaction.rollback()
         done = await running
-    assert done.attempts >= 1
+    assert done.attempts > 1
     await checked(world, done)
 
 
@@ -344,7 +436,8 @@ async def test_the_old_tables_can_be_kept(world: World) -> None:
     await drop(world.stack, kept)
 
 
-#: Rebuilds, and kills itself without a word before a statement: the n-th, the swap's COMMIT, or the one after that.
+#: Rebuilds, and kills itself without a word before a statement: the n-th, the n-th of a swap (`+n`), its COMMIT, or the
+#: one after that.
 KILLED = """
 import os, signal, sys
 from asyncpg import Connection
@@ -360,7 +453,8 @@ def counted(method):
         if statement == rebuild_swap.CLOSE_GATES:
             swapping = count
         commits = statement == "COMMIT;" and swapping and not committed
-        if end == str(count) or (end == "commit" and commits) or (end == "committed" and committed):
+        begun = f"+{count - swapping}" if swapping and not committed else None
+        if end in (str(count), begun) or (end == "commit" and commits) or (end == "committed" and committed):
             os.kill(os.getpid(), signal.SIGKILL)
         done = await method(self, statement, *arguments, **named)
         if commits:
@@ -402,7 +496,7 @@ async def test_killed_anywhere_it_has_done_nothing_or_all(world: World) -> None:
     dice = random.Random(20261129)
     earlier = dice.sample(range(1, swapping), 2)
     # How often it must look who reads is not the same each time.
-    between = dice.sample(range(swapping, committed - 3), 5)
+    between = [f"+{n}" for n in dice.sample(range(committed - swapping - 3), 5)]
 
     for end in (*earlier, *between, "commit", "committed"):
         await world.registry.execute(damage, issued.certificate_id)

@@ -302,7 +302,9 @@ async def test_a_lost_leaf_an_altered_head_tile_and_checkpoint_are_found(world: 
         ("log_head.frontier_differs", "log_head")
     ]
     note = await world.registry.fetchval("SELECT note FROM checkpoint WHERE size = $1", head["size"])
-    wrong = str(checkpoints.sign(Checkpoint(world.signer.name, head["size"], bytes(32)), world.signer, at=1))
+    at = await world.registry.fetchval("SELECT signed_at FROM checkpoint WHERE size = $1", head["size"])
+    forged = Checkpoint(world.signer.name, head["size"], bytes(32))
+    wrong = str(checkpoints.sign(forged, world.signer, at=int(at.timestamp())))
     put = "UPDATE checkpoint SET note = $2 WHERE size = $1"
     assert await world.found(put, head["size"], wrong, undo=put, values=(head["size"], note)) == [
         ("checkpoint.root_differs", f"checkpoint {head['size']}")
