@@ -13,7 +13,7 @@ from chassis.outbox import unpack
 from console.audit.fold import Difference
 from console.audit.replay import Progress
 from console.audit.replay_facts import TOPICS, Facts, Told
-from console.audit.replay_feeding import ERASED, Feeding, Waiting
+from console.audit.replay_feeding import ERASED, Feeding, Waiting, record_of
 from console.kafka_reading import Reader
 from console.store import Connection
 from schemas import topics
@@ -114,16 +114,4 @@ class CatchingUp:
 
 def _record(row: Any) -> ConsumerRecord:
     """A message that waits in the outbox, as its topic will hold it."""
-    return ConsumerRecord(
-        topic=row["topic"],
-        partition=_OUTBOX,
-        offset=0,
-        timestamp=0,
-        timestamp_type=0,
-        key=row["key"],
-        value=row["value"],
-        checksum=None,
-        serialized_key_size=0,
-        serialized_value_size=0,
-        headers=tuple(unpack(row["headers"])),
-    )
+    return record_of(row["topic"], _OUTBOX, row["key"], row["value"], unpack(row["headers"]))

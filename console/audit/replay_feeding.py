@@ -312,17 +312,27 @@ _NO_LOOKING_UP: Final = Limits(per_number=0, per_account=0, window=timedelta())
 
 
 def _received(event: CertificateIssued) -> Received[CertificateIssued]:
-    record = ConsumerRecord(
-        topic="",
-        partition=0,
+    return Received(event, Cause(str(event.event_id)), record_of())
+
+
+def record_of(
+    topic: str = "",
+    partition: int = 0,
+    key: bytes | None = None,
+    value: bytes | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> ConsumerRecord:
+    """A record that lies nowhere."""
+    return ConsumerRecord(
+        topic=topic,
+        partition=partition,
         offset=0,
         timestamp=0,
         timestamp_type=0,
-        key=None,
-        value=None,
+        key=key,
+        value=value,
         checksum=None,
         serialized_key_size=0,
         serialized_value_size=0,
-        headers=(),
+        headers=tuple(headers),
     )
-    return Received(event, Cause(str(event.event_id)), record)
