@@ -45,9 +45,11 @@ async def signed_from(live: Connection, first: int) -> list[Record]:
 
 
 class Signed:
-    """Checkpoints beside a log of `size` leaves, where the registry has `live_size`."""
+    """Checkpoints beside a log of `size` leaves, where the registry has `live_size`; roots from `first` leaves on."""
 
-    def __init__(self, rows: list[Record], size: int, live_size: int, keys: tuple[VerifierKey, ...]) -> None:
+    def __init__(
+        self, rows: list[Record], size: int, live_size: int, keys: tuple[VerifierKey, ...], first: int = 0
+    ) -> None:
         self._own = [key for key in keys if key.kind == ED25519]
         self._clocks = [key.as_cosigner() for key in self._own]
         self._keys = {*keys, *self._clocks}
@@ -61,7 +63,7 @@ class Signed:
         self.compared = self.newer = 0
         for row in rows:
             checkpoint = self._read(row)
-            if checkpoint is None:
+            if checkpoint is None or checkpoint.size < first:
                 continue
             if checkpoint.size <= size:
                 self._roots[checkpoint.size].append((row["size"], checkpoint.root))

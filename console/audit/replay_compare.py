@@ -128,7 +128,8 @@ async def contradicted_since(
 ) -> tuple[int, list[Difference]]:
     """How many sizes were signed beyond those that `Beside` compared, and which of them the shadow contradicts."""
     size = (await log_store.head(shadow)).size
-    signed = Signed(await signed_from(live, verified.size + 1), size, size, keys)
+    first = verified.size + 1
+    signed = Signed(await signed_from(live, first), size, size, keys, first)
     growing = _Growing(at=signed.sizes, see=signed.see, _frontier=verified)
     for leaf in await shadow.fetch(SELECT_COMMITMENTS, verified.size):
         growing.take(leaf)
