@@ -7,7 +7,7 @@ import contextlib
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import asyncpg
@@ -18,7 +18,10 @@ from console.audit.shadow import as_superuser
 from console.environment import Stack
 from console.store import Connection
 from tests.integration.console.world import World, open_world, stack_of_its_own
+from transparency import notes
 from transparency.merkle import Frontier, leaf_hash
+from transparency.notes import Note, Signature
+from transparency.signatures import SignerKey
 
 #: What the registry keeps of the event log, and by what a row is known there.
 KEYS: Final = {
@@ -286,3 +289,41 @@ async def test_a_head_that_was_moved_on_hides_nothing(filled: World, intruder: I
         await intruder.restore(before)
     assert found & {("leaf_is_untold", f"leaf {at}"), ("leaf_is_superfluous", f"leaf {at} (view)")}
     assert found >= {("tile_node_is_superfluous", "tile 1/9"), ("log_head.size_differs", "log_head")}
+
+
+async def _found_with(world: World, intruder: Intruder, table: str, **changes: Any) -> list[tuple[str, str]]:
+    """What is found of one row that is changed so."""
+    before = await intruder.tables()
+    row = next(iter(before[table].values()))
+    try:
+        await intruder.replace(table, row, row | changes)
+        return [(each.kind, each.subject) for each in (await world.replay()).differences]
+    finally:
+        await intruder.restore(before)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("certificate", "registered_at"), ("view", "viewed_at"), ("checkpoint", "signed_at")]
+)
+@pytest.mark.parametrize("microseconds", [10**18, -(2**57), 2**63 - 1, -(2**63)])
+async def test_a_date_of_a_year_that_python_has_not_is_named(filled, intruder, table, column, microseconds) -> None:
+    found = await _found_with(filled, intruder, table, **{column: (microseconds,)})
+
+    assert [kind for kind, _ in found] == [f"{table}.{column}_differs"]
+
+
+async def test_what_else_is_in_a_checkpoints_note_is_judged_as_far_as_its_keys_are_known(filled, intruder) -> None:
+    was = next(iter((await intruder.tables())["checkpoint"].values()))["note"]
+    note = Note.parse(was)
+    own, with_time = note.signatures
+    somebody = notes.sign(note.text, SignerKey("witness.example/far", bytes(32)).as_cosigner(), at=1)
+    renamed = replace(with_time, name="log.example/other")
+
+    async def found(*signatures: Signature) -> list[str]:
+        changed = str(replace(note, signatures=signatures))
+        return [kind for kind, _ in await _found_with(filled, intruder, "checkpoint", note=changed)]
+
+    assert await found(own, with_time, somebody) == []
+    assert await found(own, with_time, renamed) == ["checkpoint.note_differs"]
+    assert await found(own) == ["checkpoint.note_differs"], "when it was signed"
+    assert await found(with_time) == ["checkpoint.note_differs"], "not signed as a log does"

@@ -408,6 +408,17 @@ async def test_a_log_that_began_later_takes_the_salts_from_the_registry_and_chec
 
     assert ("leaf.commitment_differs", old.contract_number) in found
     assert issued
+    # Something is told of its subject, and nothing of its place.
+    edge = (await log_store.head(world.registry)).size
+    found = await world.found(
+        "INSERT INTO leaf VALUES ($1, 'view', $2, $3, $3)",
+        edge,
+        old.certificate_id,
+        bytes(32),
+        undo="DELETE FROM leaf WHERE index = $1",
+        values=(edge,),
+    )
+    assert found == [("leaf_is_superfluous", old.contract_number)]
 
 
 async def test_a_certificate_that_was_never_issued_is_named_and_the_rest_still_compared(world: World) -> None:
