@@ -34,7 +34,7 @@ FROM key_disclosure JOIN certificate USING (certificate_id) JOIN account ON acco
 WHERE certificate.application_id = $1 AND certificate.contract_number = ANY($2::text[])
 ORDER BY key_disclosure.disclosed_at, key_disclosure.id
 """
-#: Four eyes: the proposal that stands, and those that were rejected. Their words are not read. $1 application
+#: Four eyes: the proposal that stands or was approved, and those rejected. Their words are not read. $1 application
 SELECT_PROPOSALS: Final = """
 SELECT outcome, proposer, proposed_at, NULL AS person, NULL::timestamptz AS rejected_at
 FROM proposal WHERE application_id = $1
