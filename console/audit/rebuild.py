@@ -260,16 +260,13 @@ class _Rebuild:
             try:
                 if migrated := await admin.fetch(swapping.SELECT_MIGRATED.format(shadow=self.shadow.name)):
                     raise Problem(f"{migrated[0]['name']} was applied meanwhile, and nothing changed: run it again.")
-                try:
-                    async with asyncio.timeout(READING_SECONDS):
-                        await catching.read(admin)
-                except TimeoutError:
-                    raise Busy from None
+                async with swapping.busy_after(READING_SECONDS):
+                    await catching.read(admin)
                 if catching.reachable() - catching.feeding.size > MANY:
                     raise Busy
                 # Cut off in the middle, it would not know what it fed.
                 await catching.feed_all()
-                async with deadline.limits():
+                async with swapping.busy_after(deadline.left):
                     erased = {row["index"] for row in await admin.fetch(SELECT_ERASED.format(shadow=self.shadow.name))}
                     await shadow.execute(ERASE, list(erased))
                     self._erased |= erased
@@ -277,7 +274,7 @@ class _Rebuild:
                     if refusals := [*catching.refusals(), *contradicted]:
                         raise _Refused(refusals)
                     # Step 6
-                    await swapping.wait_for_readers(admin, self.shadow.name, deadline)
+                    await swapping.wait_for_readers(admin, self.shadow.name)
                     # Step 7
                     accounts, closed = await swapping.move(admin, self.shadow.name, before)
             finally:

@@ -159,14 +159,19 @@ class Deadline:
         if self.passed > LONGEST_SECONDS:
             raise Busy
 
-    @contextlib.asynccontextmanager
-    async def limits(self) -> AsyncIterator[None]:
-        """Raises `Busy` in the middle of what takes longer."""
-        try:
-            async with asyncio.timeout(LONGEST_SECONDS - self.passed):
-                yield
-        except TimeoutError:
-            raise Busy from None
+    @property
+    def left(self) -> float:
+        return LONGEST_SECONDS - self.passed
+
+
+@contextlib.asynccontextmanager
+async def busy_after(seconds: float) -> AsyncIterator[None]:
+    """Raises `Busy` in the middle of what takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Busy from None
 
 
 async def close_gates(tx: Connection) -> Deadline:
@@ -181,14 +186,13 @@ async def close_gates(tx: Connection) -> Deadline:
     return deadline
 
 
-async def wait_for_readers(tx: Connection, role: str, deadline: Deadline) -> None:
+async def wait_for_readers(tx: Connection, role: str) -> None:
     """Until every transaction has ended whose state of the database may be older than the shadow's newest row.
 
     Such a one would find the new tables, and not all rows in them.
     """
     waited_for = await _readers(tx, role)
     while waited_for:
-        deadline.check()
         await asyncio.sleep(0.01)
         waited_for &= await _readers(tx, role)
 

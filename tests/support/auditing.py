@@ -16,11 +16,11 @@ from console.audit.replay_intake import IntakeKeeps
 from console.audit.replay_issuer import IssuerKeeps
 from console.audit.replay_kept import replay_kept
 from console.audit.replay_notifier import NotifierKeeps
+from deploy.local.state import CLONE
 from schemas import publish
 from tests.support.running import RunningStack
 from tests.support.waiting import eventually
 
-PROJECT = Path(__file__).parents[2]
 #: Numbers and ids in what `test_garbage_on_topics` forges: a replay names that, and nothing else.
 FORGED = frozenset(
     re.findall(
@@ -44,7 +44,7 @@ async def auditors_check(stack: RunningStack, folder: Path, settle_seconds: floa
     done = await export(stack.console, folder, Silent())
     verifying = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "transparency", "verify", str(folder), "--key", done.key),
-        cwd=PROJECT,
+        cwd=CLONE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

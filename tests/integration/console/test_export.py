@@ -25,7 +25,7 @@ from console.audit import export_files
 from console.audit.export_topics import bounds_of, open_topic
 from console.environment import Stack
 from deploy.local.kafka import LocalKafka
-from deploy.local.state import free_port
+from deploy.local.state import CLONE, free_port
 from schemas import topics
 from schemas.certificates import CertificateIssued
 from schemas.contract_number import compose
@@ -47,7 +47,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 """
 SERIALS = itertools.count(1)
 NAMES = [topic.name for topic in topics.BUSINESS]
-CLONE = Path(__file__).parents[3]
 
 #: A record: partition, offset, timestamp, key, value, headers.
 Record = tuple[int, int, int, bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]

@@ -10,7 +10,6 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from console.audit.rebuild import Rebuilt, rebuild
 from console.audit.replay import Silent
 from console.environment import Stack
 from deploy.local.problem import Problem
+from deploy.local.state import CLONE
 from schemas.certificates import CertificateIssued
 from services.registry.log import store as log_store
 from tests.integration.console.conftest import environment_of
@@ -30,7 +30,6 @@ from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
 from transparency.notes import Note
 
-CLONE = Path(__file__).parents[3]
 #: Everything about the tables that a swap must leave as it was: columns, constraints, indexes, owners and rights.
 SELECT_CATALOG = """
 SELECT 'column', table_name::text, column_name::text, data_type || is_nullable || coalesce(collation_name, '')

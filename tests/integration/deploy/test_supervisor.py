@@ -22,7 +22,7 @@ Supervise = Callable[..., Supervisor]
 
 # Writes down that it lives, and on SIGTERM that it ended.
 _PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys
 name, folder = sys.argv[1:]
 def say(what):
     with open(f"{folder}/story", "a") as story:
@@ -34,7 +34,7 @@ signal.signal(signal.SIGTERM, end)
 say("began")
 open(f"{folder}/{name}.ready", "w").close()
 while True:
-    time.sleep(60)
+    signal.pause()
 """
 
 
