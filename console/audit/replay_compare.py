@@ -20,18 +20,21 @@ FROM certificate LEFT JOIN leaf ON leaf.kind = 'registration' AND leaf.subject =
 ORDER BY certificate_id
 """
 STREAM_VIEWS: Final = """
-SELECT view_id, certificate_id, account_id, viewed_at, certificate.contract_number AS number, leaf.index AS place
+SELECT view_id, certificate_id, account_id, viewed_at, certificate.contract_number AS number,
+    certificate_id AS about, leaf.index AS place
 FROM view LEFT JOIN certificate USING (certificate_id)
     LEFT JOIN leaf ON leaf.kind = 'view' AND leaf.subject = view_id
 ORDER BY view_id
 """
 STREAM_LEAVES: Final = """
-SELECT leaf.index, kind, subject, salt, commitment, certificate.contract_number AS number
+SELECT leaf.index, kind, subject, salt, commitment, certificate.contract_number AS number,
+    coalesce(view.certificate_id, subject) AS about
 FROM leaf LEFT JOIN view ON kind = 'view' AND view_id = subject
     LEFT JOIN certificate ON certificate.certificate_id = coalesce(view.certificate_id, subject)
 ORDER BY leaf.index
 """
 STREAM_TILES: Final = "SELECT level, index, hash FROM tile_node ORDER BY level, index"
+SELECT_NUMBER: Final = "SELECT contract_number FROM certificate WHERE certificate_id = $1"
 SELECT_HEAD: Final = "SELECT size, frontier FROM log_head"
 SELECT_COMMITMENTS: Final = "SELECT commitment FROM leaf WHERE index >= $1 ORDER BY index"
 
@@ -85,7 +88,8 @@ class Beside:
                 if ours is None and self._newer(table, theirs):
                     self.newer[table.name] += 1
                 elif ours != theirs:
-                    for difference in differing(table, ours, theirs, holder="registry"):
+                    told = await self._told_number(table, theirs) if ours is None else None
+                    for difference in differing(table, ours, theirs, holder="registry", number=told):
                         yield difference
                 self.advance(1)
         self.root = shadow_log.grown().root()
@@ -93,6 +97,10 @@ class Beside:
             yield difference
         self.contradicted, self.checkpoints = signed.contradicted, signed.compared
         self.newer["checkpoint"] = signed.newer
+
+    async def _told_number(self, table: Table, row: Any) -> str | None:
+        """Of the certificate that a view or leaf is about, whatever the live registry calls it now."""
+        return await self.shadow.fetchval(SELECT_NUMBER, row["about"]) if table in (VIEW, LEAF) else None
 
     def _newer(self, table: Table, row: Any) -> bool:
         edge = min(self.told_until, self.live_size)

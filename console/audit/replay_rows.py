@@ -9,7 +9,7 @@ from console.audit.fold import Difference
 from console.store import Connection, Record
 
 #: Not a column of the table compared, but what a difference or a decision needs.
-BESIDE: Final = frozenset({"place", "number"})
+BESIDE: Final = frozenset({"place", "number", "about"})
 #: What a difference names and does not repeat.
 _UNTOLD: Final = frozenset({"content", "key_digest", "salt", "commitment", "hash", "frontier"})
 
@@ -42,11 +42,16 @@ async def merged(shadow: Connection, live: Connection, table: Table) -> AsyncIte
             other = await anext(theirs, None)
 
 
-def differing(table: Table, ours: Record | None, theirs: Record | None, *, holder: str) -> Iterator[Difference]:
-    """What is different in one row, column by column; `holder` is the service whose row it is."""
+def differing(
+    table: Table, ours: Record | None, theirs: Record | None, *, holder: str, number: str | None = None
+) -> Iterator[Difference]:
+    """What is different in one row, column by column; `holder` is the service whose row it is.
+
+    The difference is named by `number`, else by what the row says.
+    """
     row: Mapping[str, Any] = ours if ours is not None else theirs  # type: ignore[assignment]  # one of them is there
     called = table.called(row)
-    number = row.get("contract_number") or row.get("number") or called
+    number = number or row.get("contract_number") or row.get("number") or called
     if theirs is None:
         yield Difference(f"{table.name}_is_missing", number, f"{called} is told, and the {holder} does not hold it")
     elif ours is None:

@@ -270,6 +270,20 @@ async def test_a_leaf_added_with_the_log_made_to_fit_is_named(filled: World, int
     assert ("leaf_is_untold", f"leaf {head['size']}") in found
 
 
+async def test_a_view_that_nobody_told_of_is_named_as_the_events_name_its_certificate(filled, intruder) -> None:
+    before = await intruder.tables()
+    view = next(iter(before["view"].values()))
+    (certificate,) = (row for row in before["certificate"].values() if row["certificate_id"] == view["certificate_id"])
+    try:
+        await intruder.put("view", view | {"view_id": uuid.uuid4()})
+        await intruder.replace("certificate", certificate, certificate | {"contract_number": "31072-00000X"})
+        found = {(each.kind, each.subject) for each in (await filled.replay()).differences}
+    finally:
+        await intruder.restore(before)
+    number = certificate["contract_number"]
+    assert found == {("view_is_superfluous", number), ("certificate.contract_number_differs", number)}
+
+
 async def test_every_table_of_the_event_log_is_tried() -> None:
     assert {table.name for table in COMPARED} | {"checkpoint", "log_head"} == set(KEYS)
 

@@ -357,7 +357,8 @@ async def test_a_damaged_signature_beside_the_logs_own_is_named_and_no_reason_to
     was = await world.registry.fetchval("SELECT note FROM checkpoint WHERE size = $1", size)
     note = Note.parse(was)
     own, with_time = note.signatures
-    damaged = Note(note.text, (own, replace(with_time, blob=with_time.blob[:-1] + b"\0")))
+    last = with_time.blob[-1] ^ 1
+    damaged = Note(note.text, (own, replace(with_time, blob=with_time.blob[:-1] + bytes([last]))))
     put = "UPDATE checkpoint SET note = $2 WHERE size = $1"
     await world.registry.execute(put, size, str(damaged))
 
