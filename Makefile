@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where the tests find their broker and database: local (no Docker) or containers.
 STACK ?= local
+# How many tests run at once: each has a broker and a database of its own, and takes 1.5 GB of memory. 0: one after the other.
+JOBS ?= auto
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +27,8 @@ status: bootstrap ## Show how every part is
 logs: bootstrap ## Show the end of a part's log (PART=intake)
 	@$(BIN)/akashi logs $(PART)
 
-test: bootstrap ## Run the tests (STACK=containers uses Docker, ARGS= goes to pytest)
-	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest $(ARGS)
+test: bootstrap ## Run the tests (STACK=containers uses Docker, JOBS= at once, ARGS= goes to pytest)
+	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/ruff check

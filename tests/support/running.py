@@ -31,7 +31,7 @@ from console.audit import check
 from console.audit.compare import Report
 from console.environment import Stack, find_stack
 from deploy.local import status
-from deploy.local.state import open_state
+from deploy.local.state import PREFERRED_PORTS, free_port, open_state
 from deploy.secrets import make_secrets
 from schemas.applications import Contractor
 from tests.support.browser import PASSWORD
@@ -235,7 +235,11 @@ def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], di
     own = {
         name: value for name, value in os.environ.items() if not name.startswith("AKASHI_") or name == "AKASHI_CACHE"
     }
-    environment = {**own, "AKASHI_STATE": str(state), **IMPATIENT}
+    # Not those that everybody prefers: while a part is down, nobody else may come to have its port.
+    ports: dict[str, str] = {}
+    for name in PREFERRED_PORTS:
+        ports[f"AKASHI_PORT_{name.upper()}"] = str(free_port(taken=map(int, ports.values())))
+    environment = {**own, "AKASHI_STATE": str(state), **IMPATIENT, **ports}
     if not in_containers():
         yield environment, (), {}
         return

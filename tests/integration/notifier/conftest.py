@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from chassis.lifecycle import Progress
 from chassis.outbox import unpack
 from chassis.postgres import SESSION, Pool
 from deploy.local.postgres import LocalPostgres
+from deploy.local.state import free_port
 from reference import reader
 from schemas import topics
 from schemas.applications import ApplicationSubmitted, Contractor, ProductApplied, Works
@@ -56,7 +56,7 @@ BRANCHES = {"toto": "tochigi", "nankai": "okinawa"}
 def postgres() -> Iterator[LocalPostgres]:
     with tempfile.TemporaryDirectory(prefix="akashi-notifier-") as folder:
         Path(folder).chmod(0o711)
-        with LocalPostgres(Path(folder) / "postgres", _free_port()) as server:
+        with LocalPostgres(Path(folder) / "postgres", free_port()) as server:
             yield server
 
 
@@ -205,14 +205,7 @@ async def post() -> AsyncIterator[Post]:
 @pytest.fixture
 def closed_port() -> int:
     """Where nobody listens."""
-    return _free_port()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()
 
 
 # --- the notifier -----------------------------------------------------------------------------------------------------
