@@ -362,7 +362,7 @@ async def test_what_is_kept_and_was_never_told_is_told_as_that(world: World) -> 
     assert {"ApplicationKept", "GuaranteeKept"} <= set(types(by_number))
 
 
-@pytest.mark.parametrize("wanted", ["31072-00001", "なし", "31072-000012", str(uuid.uuid4()), new_number()])
+@pytest.mark.parametrize("wanted", ["31072-00001", "なし", "31072-000012", "5f2c0a8e-7d1b-4c55-9a3e-1d0f6b2e9c47", compose("31099", 1)])
 async def test_what_nobody_knows_is_said_in_one_sentence(ready: Stack, wanted: str) -> None:
     with pytest.raises(NothingFound) as nothing:
         await trail(ready, wanted)

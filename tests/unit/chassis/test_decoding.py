@@ -137,7 +137,7 @@ def test_an_amount_that_is_no_whole_number_of_yen_is_refused(number):
         ("ce_type", b"akashi.ApplicationSubmitted.v2", "ce_type_is_unknown"),
         ("ce_type", b"akashi.CertificateIssued.v1", "ce_type_is_unknown"),
         ("ce_id", b"not-a-uuid", "ce_id_is_not_a_uuid"),
-        ("ce_id", str(uuid.uuid4()).encode(), "ce_id_does_not_match"),
+        ("ce_id", b"5f2c0a8e-7d1b-4c55-9a3e-1d0f6b2e9c47", "ce_id_does_not_match"),
         ("ce_time", b"yesterday", "ce_time_is_not_a_timestamp"),
         ("ce_source", b"\xff", "header_is_not_utf8"),
         ("anything", b"\xff", "header_is_not_utf8"),
@@ -157,7 +157,7 @@ def test_a_record_without_headers_is_refused():
     [
         (None, "key_does_not_match"),
         (b"", "key_does_not_match"),
-        (str(uuid.uuid4()).encode(), "key_does_not_match"),
+        (b"5f2c0a8e-7d1b-4c55-9a3e-1d0f6b2e9c47", "key_does_not_match"),
         (b"\xff", "key_is_not_utf8"),
     ],
 )
