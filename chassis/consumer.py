@@ -18,10 +18,12 @@ import structlog
 from aiokafka import ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.security import SASLPlaintext
 
 from chassis.clock import Clock
 from chassis.dead_letters import park
 from chassis.decoding import Forgotten, Received, Refused, decode
+from chassis.kafka import KafkaAccess
 from chassis.lifecycle import Progress
 from chassis.metrics import BATCH_RETRIES, BATCH_SECONDS, CONSUMER_STOPPED, EVENTS_HANDLED
 from chassis.outbox import Outbox
@@ -276,10 +278,18 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         await consumer.take(records)
 
 
-def make_broker(bootstrap: str, *, client_id: str, drain_seconds: float) -> KafkaBroker:
+def _security(kafka: KafkaAccess) -> SASLPlaintext | None:
+    """As FastStream wants to be told it."""
+    if kafka.protocol == "PLAINTEXT":
+        return None
+    return SASLPlaintext(kafka.user, kafka.password, use_ssl=False)
+
+
+def make_broker(kafka: KafkaAccess, *, client_id: str, drain_seconds: float) -> KafkaBroker:
     """The broker object of a service: at-least-once for every subscriber, nothing created behind our back."""
     return KafkaBroker(
-        bootstrap,
+        kafka.bootstrap,
+        security=_security(kafka),
         client_id=client_id,
         consumer_only=True,
         ack_policy=AckPolicy.NACK_ON_ERROR,

@@ -3,6 +3,7 @@
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
+from chassis.kafka import KafkaAccess
 from schemas import topics
 
 TOPIC_ALREADY_EXISTS = 36
@@ -64,9 +65,9 @@ def _compaction(topic: topics.Topic) -> dict[str, str]:
     }
 
 
-async def ensure_topics(bootstrap: str) -> list[str]:
+async def ensure_topics(kafka: KafkaAccess) -> list[str]:
     """Create what is missing and return its names. Three replicas where there are three brokers, else one."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         cluster = await admin.describe_cluster()

@@ -17,6 +17,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from chassis.kafka import KafkaAccess
 from chassis.lifecycle import Progress
 from chassis.metrics import OUTBOX_PENDING, OUTBOX_PUBLISHED
 from chassis.outbox import Outbox, unpack
@@ -41,12 +42,14 @@ COUNT = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 10000) AS waiting"
 class Relay:
     """Publishes one service's outbox. `run` ends only by cancellation; what goes wrong is retried for ever."""
 
-    def __init__(self, *, connection: Mapping[str, Any], bootstrap: str, outbox: Outbox, progress: Progress) -> None:
+    def __init__(
+        self, *, connection: Mapping[str, Any], kafka: KafkaAccess, outbox: Outbox, progress: Progress
+    ) -> None:
         self._connection_arguments = {
             **connection,
             "server_settings": {**connection["server_settings"], "idle_session_timeout": IDLE_SESSION_TIMEOUT},
         }
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._outbox = outbox
         self._progress = progress
 
@@ -72,7 +75,7 @@ class Relay:
                 await asyncio.sleep(STANDBY_SECONDS)
             OUTBOX_PENDING.set(await connection.fetchval(COUNT))
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **self._kafka.options(),
                 enable_idempotence=True,
                 max_request_size=MAX_DEAD_LETTER_BYTES + 64 * 1024,
                 linger_ms=2,

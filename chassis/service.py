@@ -164,7 +164,7 @@ class _Running:
         self.progresses: list[Progress] = []
         settings = self.runtime.settings
         self.broker = make_broker(
-            settings.kafka_bootstrap,
+            settings.kafka(self.runtime.service),
             client_id=f"akashi-{self.runtime.service}",
             drain_seconds=settings.drain_seconds,
         )
@@ -183,7 +183,7 @@ class _Running:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
         relay = Relay(
             connection=address(settings, runtime.service),
-            bootstrap=settings.kafka_bootstrap,
+            kafka=settings.kafka(runtime.service),
             outbox=runtime.outbox,
             progress=self._progress("relay", 120),
         )
@@ -191,10 +191,18 @@ class _Running:
         if self.service.readings:
             for reading in self.service.readings:
                 subscribe(self.broker, self._consumer(reading), batch_records=settings.batch_records)
-            await self._until_done("kafka", (KafkaError, OSError), self.broker.start)
+            await self._until_done("kafka", (KafkaError, OSError), self._start_consuming)
             self.consuming = True
             self.background.start("lag", self._watch_lag())
         log.info("service.up", role=settings.role)
+
+    async def _start_consuming(self) -> None:
+        try:
+            await self.broker.start()
+        except (KafkaError, OSError):
+            # A second start would forget the consumer of the first, and leave its connections open.
+            await self.broker.stop()
+            raise
 
     def _consumer(self, reading: Reading) -> Consumer:
         consumer = Consumer(

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.kafka import KafkaAccess, SecurityProtocol
+
 Role = Literal["all", "web", "worker"]
 
 
@@ -38,6 +40,8 @@ class ServiceSettings(BaseSettings):
     #: `web` answers HTTP, `worker` consumes and relays, `all` does both.
     role: Role = "all"
     kafka_bootstrap: str = "127.0.0.1:9092"
+    #: PLAINTEXT where the broker asks nobody who they are.
+    kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"
     postgres_host: str = "127.0.0.1"
     postgres_port: int = 5432
     postgres_pool_size: int = 10
@@ -53,6 +57,12 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = 15.0
     #: More parked records than this within a minute stop the consumer: the fault is then ours.
     parked_per_minute_limit: int = 600
+
+    def kafka(self, service: str) -> KafkaAccess:
+        """How this service reaches Kafka. Raises `SecretMissing`."""
+        asked = self.kafka_security_protocol != "PLAINTEXT"
+        password = self.secrets.text("kafka_password") if asked else ""
+        return KafkaAccess(self.kafka_bootstrap, self.kafka_security_protocol, service, password)
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from chassis import dead_letters as parked
 from chassis.decoding import ORIGIN_TOPIC
+from chassis.kafka import KafkaAccess
 from console.kafka_reading import open_reader, unreachable
 from deploy.local.problem import Problem
 from schemas import topics
@@ -109,16 +110,16 @@ def join(parked_letters: Iterable[Letter], redriven: Iterable[Letter]) -> list[L
     return sorted(joined, key=lambda letter: (letter.parked_at, letter.partition, letter.offset))
 
 
-async def letters_of(bootstrap: str, group: str) -> list[Letter]:
+async def letters_of(kafka: KafkaAccess, group: str) -> list[Letter]:
     """All that a group ever parked, without the bytes."""
-    parked_letters = [letter_of(record, group) async for record in _records(bootstrap, topics.dead_letters(group))]
-    given_back = [letter_of(record, group) async for record in _records(bootstrap, topics.redrive(group))]
+    parked_letters = [letter_of(record, group) async for record in _records(kafka, topics.dead_letters(group))]
+    given_back = [letter_of(record, group) async for record in _records(kafka, topics.redrive(group))]
     return join(parked_letters, given_back)
 
 
-async def value_of(bootstrap: str, letter: Letter) -> bytes | None:
+async def value_of(kafka: KafkaAccess, letter: Letter) -> bytes | None:
     """The record's bytes."""
-    async with contextlib.aclosing(_records(bootstrap, topics.dead_letters(letter.group))) as records:
+    async with contextlib.aclosing(_records(kafka, topics.dead_letters(letter.group))) as records:
         async for record in records:
             if (record.partition, record.offset) == (letter.partition, letter.offset):
                 value: bytes | None = record.value
@@ -146,14 +147,14 @@ def refuse_exhausted(letters: Iterable[Letter]) -> None:
         )
 
 
-async def redrive(bootstrap: str, group: str, letters: Sequence[Letter]) -> int:
+async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> int:
     """Give letters back to their group alone, byte for byte, in the order of the dead-letter topic.
 
     Durable on all replicas when it returns. Whether a cancelled or failed one was given back, `letters_of` says.
     """
     wanted = {(letter.partition, letter.offset) for letter in letters}
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         client_id="akashi-console",
         acks="all",
         enable_idempotence=True,
@@ -163,7 +164,7 @@ async def redrive(bootstrap: str, group: str, letters: Sequence[Letter]) -> int:
         async with asyncio.timeout(_SEND_SECONDS) as deadline:
             await producer.start()
             sent = 0
-            async for record in _records(bootstrap, topics.dead_letters(group)):
+            async for record in _records(kafka, topics.dead_letters(group)):
                 if (record.partition, record.offset) in wanted:
                     await producer.send_and_wait(
                         topics.redrive(group), key=record.key, value=record.value, headers=list(redrive_headers(record))
@@ -176,7 +177,7 @@ async def redrive(bootstrap: str, group: str, letters: Sequence[Letter]) -> int:
             "look at the redriven column of `akashi dead-letters list` before you try again."
         ) from None
     except KafkaConnectionError as error:
-        raise unreachable(bootstrap, error) from None
+        raise unreachable(kafka, error) from None
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
             await asyncio.wait_for(producer.stop(), timeout=5)
@@ -188,8 +189,8 @@ def redrive_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, value or b"") for name, value in record.headers)
 
 
-async def _records(bootstrap: str, topic: str) -> AsyncGenerator[ConsumerRecord, None]:
-    async with open_reader(bootstrap, [topic]) as reader:
+async def _records(kafka: KafkaAccess, topic: str) -> AsyncGenerator[ConsumerRecord, None]:
+    async with open_reader(kafka, [topic]) as reader:
         async for records in reader.records_until(await reader.ends(topic)):
             for record in records:
                 yield record

@@ -1,7 +1,8 @@
 """Where is the stack that a command is about?
 
 `AKASHI_KAFKA_BOOTSTRAP`, `AKASHI_POSTGRES_HOST`, `AKASHI_POSTGRES_PORT` and `AKASHI_SECRETS_DIR` (the folder with one
-folder per service) say so; what they leave open is the local stack's.
+folder per service) say so; what they leave open is the local stack's. A broker that asks nobody who they are needs
+`AKASHI_KAFKA_SECURITY_PROTOCOL=PLAINTEXT`.
 """
 
 import os
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from chassis.kafka import ADMINISTRATOR, OPERATOR, KafkaAccess, SecurityProtocol, protocol_of
 from deploy.local import status
 from deploy.local.problem import Problem
 from deploy.local.state import state_folder
@@ -32,6 +34,21 @@ class Stack:
     postgres_port: int
     #: Holds a folder per service, each with `database_password`, and `postgres/`.
     secrets_dir: Path
+    kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"
+
+    @property
+    def kafka(self) -> KafkaAccess:
+        """For whoever reads, and gives parked records back."""
+        return self._kafka_as(OPERATOR)
+
+    @property
+    def kafka_administrator(self) -> KafkaAccess:
+        """For whoever makes topics and rules, or fills an empty broker."""
+        return self._kafka_as(ADMINISTRATOR)
+
+    def _kafka_as(self, user: str) -> KafkaAccess:
+        password = self.secret(f"{user}/kafka_password") if self.kafka_security_protocol != "PLAINTEXT" else ""
+        return KafkaAccess(self.kafka_bootstrap, self.kafka_security_protocol, user, password)
 
     def secret(self, name: str) -> str:
         """`<service>/database_password`, `postgres/superuser_password` …"""
@@ -51,12 +68,21 @@ def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = Tru
     """
     local = _Local(state_folder(environment))
     host, port = _postgres(environment, local) if postgres else ("", 0)
+    protocol = _protocol(environment) if kafka else "PLAINTEXT"
     return Stack(
         kafka_bootstrap=(environment.get(KAFKA) or local.address("kafka")) if kafka else "",
         postgres_host=host,
         postgres_port=port,
-        secrets_dir=_secrets_dir(environment, local) if postgres else Path(),
+        secrets_dir=_secrets_dir(environment, local) if postgres or protocol != "PLAINTEXT" else Path(),
+        kafka_security_protocol=protocol,
     )
+
+
+def _protocol(environment: Mapping[str, str]) -> SecurityProtocol:
+    try:
+        return protocol_of(environment)
+    except ValueError as error:
+        raise Problem(f"{error}.") from None
 
 
 def _postgres(environment: Mapping[str, str], local: "_Local") -> tuple[str, int]:

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError
 
+from chassis.kafka import KafkaAccess
 from deploy.local.problem import Problem
 from schemas.topics import MAX_DEAD_LETTER_BYTES
 
@@ -59,14 +60,14 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def open_admin(kafka: KafkaAccess) -> AsyncIterator[AIOKafkaAdminClient]:
     """A broker to ask. `Problem` when there is none."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="akashi-console")
+    admin = AIOKafkaAdminClient(**kafka.options(), client_id="akashi-console")
     try:
         await admin.start()
     except KafkaError as error:
         await admin.close()
-        raise unreachable(bootstrap, error) from None
+        raise unreachable(kafka, error) from None
     try:
         yield admin
     finally:
@@ -74,11 +75,11 @@ async def open_admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @contextlib.asynccontextmanager
-async def open_reader(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Reader]:
+async def open_reader(kafka: KafkaAccess, topics: Sequence[str]) -> AsyncIterator[Reader]:
     """A reader of all partitions of these topics, at their beginning. `Problem` when one is missing."""
-    partitions = await _partitions(bootstrap, topics)
+    partitions = await _partitions(kafka, topics)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         client_id="akashi-console",
         group_id=None,
         enable_auto_commit=False,
@@ -91,14 +92,14 @@ async def open_reader(bootstrap: str, topics: Sequence[str]) -> AsyncIterator[Re
         await consumer.start()
         yield Reader(consumer, partitions)
     except KafkaConnectionError as error:
-        raise unreachable(bootstrap, error) from None
+        raise unreachable(kafka, error) from None
     finally:
         await consumer.stop()
 
 
-async def committed(bootstrap: str, group: str, topics: Collection[str]) -> dict[TopicPartition, int]:
+async def committed(kafka: KafkaAccess, group: str, topics: Collection[str]) -> dict[TopicPartition, int]:
     """How far a group has taken these topics: what is before that had its effect. Where it never committed: nothing."""
-    async with open_admin(bootstrap) as admin:
+    async with open_admin(kafka) as admin:
         known = await _group_offsets(admin, group)
     return {partition: taken.offset for partition, taken in known.items() if partition.topic in topics}
 
@@ -115,16 +116,16 @@ async def _group_offsets(admin: AIOKafkaAdminClient, group: str) -> Any:
             await asyncio.sleep(0.2)
 
 
-def unreachable(bootstrap: str, error: Exception) -> Problem:
+def unreachable(kafka: KafkaAccess, error: Exception) -> Problem:
     return Problem(
-        f"Kafka at {bootstrap} can't be reached ({type(error).__name__}): "
+        f"Kafka at {kafka.bootstrap} can't be reached ({type(error).__name__}): "
         "start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP."
     )
 
 
-async def _partitions(bootstrap: str, topics: Sequence[str]) -> list[TopicPartition]:
+async def _partitions(kafka: KafkaAccess, topics: Sequence[str]) -> list[TopicPartition]:
     # Asked for all topics: asking for one by name could create it.
-    async with open_admin(bootstrap) as admin:
+    async with open_admin(kafka) as admin:
         known = {found["topic"]: found["partitions"] for found in await admin.describe_topics()}
     if missing := sorted(set(topics) - known.keys()):
         raise Problem(f"The broker has no topic {', '.join(missing)}: make it with `akashi topics create`.")

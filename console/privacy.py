@@ -9,6 +9,7 @@ from uuid import UUID
 from aiokafka import ConsumerRecord
 
 from chassis.decoding import ORIGIN_TOPIC
+from chassis.kafka import KafkaAccess
 from chassis.outbox import Outbox
 from console import store
 from console.environment import Stack
@@ -94,13 +95,13 @@ async def places(stack: Stack, application_id: UUID) -> list[str]:
     names = [topics.DATA_KEYS.name]
     for reader in topics.DATA_KEYS.readers:
         names += [topics.dead_letters(reader), topics.redrive(reader)]
-    holding = [record async for record in _told(stack.kafka_bootstrap, names, str(application_id).encode())]
+    holding = [record async for record in _told(stack.kafka, names, str(application_id).encode())]
     return found + [f"{record.topic}, partition {record.partition}, offset {record.offset}" for record in holding]
 
 
-async def _told(bootstrap: str, names: list[str], key: bytes) -> AsyncIterator[ConsumerRecord]:
+async def _told(kafka: KafkaAccess, names: list[str], key: bytes) -> AsyncIterator[ConsumerRecord]:
     """The records that hold the key: on its topic, and parked or given back as records of it."""
-    async with open_reader(bootstrap, names) as reader:
+    async with open_reader(kafka, names) as reader:
         async for records in reader.records_until(await reader.ends(*names)):
             for record in records:
                 origin = (dict(record.headers).get(ORIGIN_TOPIC) or record.topic.encode()).decode(errors="replace")

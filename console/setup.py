@@ -8,6 +8,8 @@ from typing import TypeVar
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from chassis.kafka import KafkaAccess
+from chassis.kafka_acls import ensure_acls
 from chassis.kafka_topics import ensure_topics
 from chassis.postgres import UNAVAILABLE
 from console.environment import Stack
@@ -19,7 +21,7 @@ T = TypeVar("T")
 
 
 async def set_up(stack: Stack, *, timeout_seconds: float) -> list[str]:
-    """Databases, roles and topics are there when it returns; the names of the topics it made. Can be repeated."""
+    """Databases, roles, topics and their rules are there when it returns; the topics it made. Can be repeated."""
     superuser = stack.secret("postgres/superuser_password")
     passwords = {service: stack.secret(f"postgres/{service}_password") for service in SERVICES}
     give_up_at = time.monotonic() + timeout_seconds
@@ -33,8 +35,14 @@ async def set_up(stack: Stack, *, timeout_seconds: float) -> list[str]:
         give_up_at,
         f"Kafka at {stack.kafka_bootstrap}",
         (KafkaError, OSError),
-        lambda: ensure_topics(stack.kafka_bootstrap),
+        lambda: _set_up_kafka(stack.kafka_administrator),
     )
+
+
+async def _set_up_kafka(kafka: KafkaAccess) -> list[str]:
+    made = await ensure_topics(kafka)
+    await ensure_acls(kafka)
+    return made
 
 
 async def _until(

@@ -1,4 +1,4 @@
-"""Are the broker's topics those that `schemas.topics` declares?"""
+"""Are the broker's topics, and who may use them, as `schemas.topics` declares?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from chassis.kafka import KafkaAccess
+from chassis.kafka_acls import differing_acls
 from chassis.kafka_topics import declared
 from console.kafka_reading import open_admin
 
@@ -23,12 +25,21 @@ class BrokerTopic:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-async def check_topics(bootstrap: str) -> list[str]:
+async def check_topics(kafka: KafkaAccess) -> list[str]:
     """Every difference between declaration and broker, a line each."""
-    async with open_admin(bootstrap) as admin:
+    async with open_admin(kafka) as admin:
         cluster = await admin.describe_cluster()
         wanted = declared(_REPLICAS if len(cluster["brokers"]) >= _REPLICAS else 1)
         return differences(wanted, await _existing(admin, [topic.name for topic in wanted]))
+
+
+async def check_rules(kafka: KafkaAccess) -> list[str]:
+    """Every difference in who may do what, a line each."""
+    missing, extra = await differing_acls(kafka)
+    return [
+        *(f"{rule}: declared, and not granted" for rule in missing),
+        *(f"{rule}: nobody declared it" for rule in extra),
+    ]
 
 
 def differences(wanted: list[NewTopic], existing: Mapping[str, BrokerTopic]) -> list[str]:

@@ -2,6 +2,8 @@
 
     postgres/superuser_password, postgres/<service>_password      for whoever makes the databases
     <service>/database_password                                   the same value, for the service alone
+    {<service>,operator,admin,broker}/kafka_password              what each user of Kafka says to be let in
+    broker/jaas.conf, broker/client.properties                    the same values, for the broker and its health check
     {intake,issuer,notifier}/private_key                          X25519, raw, base64: what is sealed to each of them
     intake/public_keys/{intake,issuer,notifier}, issuer/public_keys/intake
     issuer/pepper, registry/pepper                                the same 32 bytes: the digest of an authentication key
@@ -21,7 +23,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,12 +31,16 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from chassis.kafka import ADMINISTRATOR, BROKER, OPERATOR
 from documents.authority import KeyAndCertificate, make_authority, make_signing_certificate
 from transparency.signatures import KEY_BYTES, SignerKey
 
 #: Of authority and signers. A replacement is due before: remove the old files, and start again.
 SIGNING_LASTS: Final = timedelta(days=3650)
 SERVICES = ("intake", "issuer", "registry", "notifier")
+#: The broker itself, who makes topics and rules, who reads everything, and the services.
+KAFKA_USERS: Final = (BROKER, ADMINISTRATOR, OPERATOR, *SERVICES)
+_PLAIN_LOGIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
 #: Names of keys are for ever: every checkpoint and every kept proof bears them.
 LOG_NAME: Final = "log.akashi.example/registry"
 WITNESS_NAME: Final = "witness.akashi.example/local"
@@ -50,6 +56,10 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
     for service in SERVICES:
         password = keep(f"postgres/{service}_password", _password)
         keep(f"{service}/database_password", partial(str, password))
+
+    users = {user: keep(f"{user}/kafka_password", _password) for user in KAFKA_USERS}
+    keep("broker/jaas.conf", partial(_jaas, users))
+    keep("broker/client.properties", partial(_client_properties, users[BROKER]))
 
     for reader in ("intake", "issuer", "notifier"):
         private_key = keep(f"{reader}/private_key", _private_key)
@@ -116,6 +126,19 @@ class _Keeper:
 
 def _password() -> str:
     return secrets.token_urlsafe(24)
+
+
+def _jaas(passwords: Mapping[str, str]) -> str:
+    """Whom the broker knows, and as whom it speaks to itself."""
+    users = [f'    user_{user}="{password}"' for user, password in passwords.items()]
+    itself = [f'    username="{BROKER}"', f'    password="{passwords[BROKER]}"']
+    module = f"    {_PLAIN_LOGIN} required"
+    return "\n".join(["KafkaServer {", module, *itself, *users]) + ";\n};\n"
+
+
+def _client_properties(password: str) -> str:
+    login = f'{_PLAIN_LOGIN} required username="{BROKER}" password="{password}";'
+    return f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n"
 
 
 def _random_key() -> str:

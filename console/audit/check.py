@@ -41,7 +41,7 @@ async def _until_equal(stack: Stack, give_up_at: float) -> Report:
     while True:
         parked = await _parked(stack)
         log = _Log(parked)
-        async with open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader:
+        async with open_reader(stack.kafka, [topic.name for topic in TOPICS]) as reader:
             while True:
                 found = await _compare_now(stack, reader, log)
                 if found.equal or time.monotonic() >= give_up_at:
@@ -56,7 +56,7 @@ async def _parked(stack: Stack) -> dict[Origin, str]:
     return {
         origin_of(letter): letter.reason
         for group in sorted(set(_READER.values()))
-        for letter in await letters_of(stack.kafka_bootstrap, group)
+        for letter in await letters_of(stack.kafka, group)
         if letter.waiting
     }
 

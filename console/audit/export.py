@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from chassis.kafka import KafkaAccess
 from console import store
 from console.audit import export_files, export_log
 from console.audit.export_files import FILE, Span, Told, TopicFile, TopicWriter
@@ -99,9 +100,9 @@ async def export(stack: Stack, folder: Path, show: Show) -> Summary:
         async with store.connect(stack, "registry") as registry:
             # Step 2: the checkpoint first, so that whatever the log says is among the events.
             newest = await export_log.newest_checkpoint(registry, signer.verifier)
-            bounds = await bounds_of(stack.kafka_bootstrap, list(_TOPICS))
+            bounds = await bounds_of(stack.kafka, list(_TOPICS))
             # Step 3: the events, up to where the topics ended.
-            files, new = await _export_topics(stack.kafka_bootstrap, folder, bounds, show)
+            files, new = await _export_topics(stack.kafka, folder, bounds, show)
             # Step 4: the leaves, up to the checkpoint.
             leaves = await _export_leaves(folder, registry, before, newest, show)
         # Step 5: how to read them.
@@ -151,7 +152,7 @@ def _is_ours(path: str) -> bool:
 
 
 async def _export_topics(
-    bootstrap: str, folder: Path, bounds: Mapping[str, Mapping[int, Bounds]], show: Show
+    kafka: KafkaAccess, folder: Path, bounds: Mapping[str, Mapping[int, Bounds]], show: Show
 ) -> tuple[dict[str, list[TopicFile]], dict[str, int]]:
     """The files of each topic, and how many records are new."""
     files: dict[str, list[TopicFile]] = {topic: [] for topic in _TOPICS} | topic_files(folder)
@@ -168,7 +169,7 @@ async def _export_topics(
     for topic in _TOPICS:
         writer = TopicWriter(folder, topic, sum(file.rows for file in files[topic]))
         try:
-            await _export_topic(bootstrap, topic, held[topic], bounds[topic], _shown(writer, show))
+            await _export_topic(kafka, topic, held[topic], bounds[topic], _shown(writer, show))
             await writer.close()
         finally:
             writer.abandon()
@@ -178,7 +179,7 @@ async def _export_topics(
 
 
 async def _export_topic(
-    bootstrap: str, topic: str, held: Mapping[int, Span], bounds: Mapping[int, Bounds], take: Take
+    kafka: KafkaAccess, topic: str, held: Mapping[int, Span], bounds: Mapping[int, Bounds], take: Take
 ) -> None:
     # The last record is read again, to see that this is the Kafka that the folder is of.
     positions = {
@@ -188,7 +189,7 @@ async def _export_topic(
     }
     if not positions:
         return
-    async with open_topic(bootstrap, topic, positions) as reader:
+    async with open_topic(kafka, topic, positions) as reader:
         for number in positions:
             known = held.get(number)
             async for records in reader.records(number, bounds[number].end):

@@ -9,6 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
+from chassis.kafka import KafkaAccess
 from console.kafka_reading import open_reader, unreachable
 from deploy.local.problem import Problem
 
@@ -27,11 +28,11 @@ class Bounds:
     end: int
 
 
-async def bounds_of(bootstrap: str, topics: Sequence[str]) -> dict[str, dict[int, Bounds]]:
+async def bounds_of(kafka: KafkaAccess, topics: Sequence[str]) -> dict[str, dict[int, Bounds]]:
     """Of each topic's partitions, now. `Problem` when a topic is missing."""
-    async with open_reader(bootstrap, topics) as reader:
+    async with open_reader(kafka, topics) as reader:
         ends = await reader.ends(*topics)
-    async with _open_consumer(bootstrap) as consumer:
+    async with _open_consumer(kafka) as consumer:
         begins = await consumer.beginning_offsets(list(ends))
     bounds: dict[str, dict[int, Bounds]] = {topic: {} for topic in topics}
     for partition in sorted(ends):
@@ -65,19 +66,21 @@ class TopicReader:
 
 
 @contextlib.asynccontextmanager
-async def open_topic(bootstrap: str, topic: str, positions: Mapping[int, int]) -> AsyncIterator[TopicReader]:
+async def open_topic(kafka: KafkaAccess, topic: str, positions: Mapping[int, int]) -> AsyncIterator[TopicReader]:
     """A reader of some partitions of a topic, each from its offset on."""
     partitions = {TopicPartition(topic, number): offset for number, offset in positions.items()}
-    async with _open_consumer(bootstrap, partitions) as consumer:
+    async with _open_consumer(kafka, partitions) as consumer:
         for partition, offset in partitions.items():
             consumer.seek(partition, offset)
         yield TopicReader(consumer, topic)
 
 
 @contextlib.asynccontextmanager
-async def _open_consumer(bootstrap: str, partitions: Iterable[TopicPartition] = ()) -> AsyncIterator[AIOKafkaConsumer]:
+async def _open_consumer(
+    kafka: KafkaAccess, partitions: Iterable[TopicPartition] = ()
+) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka.options(),
         client_id="akashi-console",
         group_id=None,
         enable_auto_commit=False,
@@ -92,6 +95,6 @@ async def _open_consumer(bootstrap: str, partitions: Iterable[TopicPartition] = 
         await consumer.start()
         yield consumer
     except KafkaConnectionError as error:
-        raise unreachable(bootstrap, error) from None
+        raise unreachable(kafka, error) from None
     finally:
         await consumer.stop()

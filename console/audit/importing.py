@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 
+from chassis.kafka import KafkaAccess
 from console.audit import export_files
 from console.audit.export import topic_files
 from console.audit.export_files import Row, Told, TopicFile, is_same
@@ -60,7 +61,7 @@ class Summary:
         }
 
 
-async def import_(bootstrap: str, folder: Path, keys: Sequence[str], show: Show) -> Summary:
+async def import_(kafka: KafkaAccess, folder: Path, keys: Sequence[str], show: Show) -> Summary:
     """Produce what the export holds and Kafka does not. `Problem`, and nothing is written, where that makes no sense.
 
     Killed at any point and run again it goes on after what is there. When it returns, Kafka holds the export.
@@ -76,7 +77,7 @@ async def import_(bootstrap: str, folder: Path, keys: Sequence[str], show: Show)
             if partitions != {n: held[n].rows if n in held else 0 for n in partitions.keys() | held.keys()}:
                 raise Problem(f"The files of {topic} are not what the manifest says that they hold.")
         # Step 2: Kafka is empty, or holds the beginning of it.
-        bounds = await bounds_of(bootstrap, list(exported))
+        bounds = await bounds_of(kafka, list(exported))
         for topic, partitions in exported.items():
             _check_bounds(topic, partitions, bounds[topic])
         there = {topic: {n: bound.end for n, bound in bounds[topic].items()} for topic in exported}
@@ -84,13 +85,13 @@ async def import_(bootstrap: str, folder: Path, keys: Sequence[str], show: Show)
         show.begin("Comparing what is there", before)
         for topic in exported:
             rows = export_files.rows_of(folder, files.get(topic, []))
-            await _check_beginning(bootstrap, topic, rows, there[topic], show)
+            await _check_beginning(kafka, topic, rows, there[topic], show)
         # Step 3: what follows.
         records = sum(map(_sum, exported.values()))
         show.begin("Events", records - before)
         moved = Counter[str]()
         async with AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **kafka.options(),
             client_id="akashi-console",
             enable_idempotence=True,
             max_batch_size=_BATCH_BYTES,
@@ -101,7 +102,7 @@ async def import_(bootstrap: str, folder: Path, keys: Sequence[str], show: Show)
                     continue
                 moved[topic] = await _Topic(producer, topic, there[topic], show).fill(folder, files.get(topic, []))
         # Step 4: nobody else wrote meanwhile.
-        for topic, found in (await bounds_of(bootstrap, list(exported))).items():
+        for topic, found in (await bounds_of(kafka, list(exported))).items():
             if {number: bound.end for number, bound in found.items()} != exported[topic]:
                 raise _disturbed(topic)
     return Summary(folder, records, before, {topic: n for topic, n in moved.items() if n}, bool(keys))
@@ -140,14 +141,14 @@ def _check_bounds(topic: str, exported: Mapping[int, int], bounds: Mapping[int, 
 
 
 async def _check_beginning(
-    bootstrap: str, topic: str, exported: Iterable[Sequence[Row]], there: Mapping[int, int], show: Show
+    kafka: KafkaAccess, topic: str, exported: Iterable[Sequence[Row]], there: Mapping[int, int], show: Show
 ) -> None:
     """Whether what is there is the beginning of what the export holds of each partition."""
     ends = {number: end for number, end in there.items() if end}
     if not ends:
         return
     async with AsyncExitStack() as opened:
-        reader = await opened.enter_async_context(open_topic(bootstrap, topic, dict.fromkeys(ends, 0)))
+        reader = await opened.enter_async_context(open_topic(kafka, topic, dict.fromkeys(ends, 0)))
         polls = {n: await opened.enter_async_context(aclosing(reader.records(n, end))) for n, end in ends.items()}
         found = {number: _Found(poll) for number, poll in polls.items()}
         seen = Counter[int]()

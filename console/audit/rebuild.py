@@ -114,7 +114,7 @@ async def rebuild(
         async with (
             open_shadow(stack) as shadow,
             snapshots(stack, "registry") as live,
-            open_reader(stack.kafka_bootstrap, [topic.name for topic in TOPICS]) as reader,
+            open_reader(stack.kafka, [topic.name for topic in TOPICS]) as reader,
         ):
             await _check_place(shadow.admin, shadow.name)
             shown, keys = progress or Silent(), public_keys_of(stack)

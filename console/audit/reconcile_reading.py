@@ -151,7 +151,7 @@ async def _first_of(streams: Mapping[str, AsyncIterator[Row]]) -> AsyncIterator[
 
 
 async def _waiting_dead_letters(stack: Stack, cutoff: datetime) -> list[Difference]:
-    found = await asyncio.gather(*(dead_letters.letters_of(stack.kafka_bootstrap, group) for group in GROUPS))
+    found = await asyncio.gather(*(dead_letters.letters_of(stack.kafka, group) for group in GROUPS))
     return [
         dead_letter_waits(letter.id, group=letter.group, reason=letter.reason, origin=letter.origin)
         for letters in found

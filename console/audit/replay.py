@@ -206,7 +206,7 @@ class _Replay:
 
     async def run(self, *, keep: bool) -> Replayed:
         names = [topic.name for topic in TOPICS]
-        async with open_reader(self.stack.kafka_bootstrap, names) as reader:
+        async with open_reader(self.stack.kafka, names) as reader:
             held_until: dict[TopicPartition, int] = await reader.ends(topics.REGISTRATIONS.name, topics.VIEWS.name)
             async with self.live.transaction(isolation="repeatable_read", readonly=True):
                 head = await now_and_size(self.live)

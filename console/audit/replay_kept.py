@@ -145,8 +145,8 @@ class _Replay:
     async def run(self, *, keep: bool) -> ReplayedKept:
         names = [topic.name for topic in self.keeps.topics]
         own = [topic.name for topic in self.keeps.topics if topic.writer == self.keeps.service]
-        async with open_reader(self.stack.kafka_bootstrap, names) as reader:
-            taken = await committed(self.stack.kafka_bootstrap, self.keeps.service, set(names) - set(own))
+        async with open_reader(self.stack.kafka, names) as reader:
+            taken = await committed(self.stack.kafka, self.keeps.service, set(names) - set(own))
             self._held_until = taken | await reader.ends(*own)
             async with self.live.transaction(isolation="repeatable_read", readonly=True):
                 at: datetime = await self.live.fetchval(store.SELECT_NOW)

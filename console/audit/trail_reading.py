@@ -43,7 +43,7 @@ async def trail(stack: Stack, wanted: str) -> Trail:
     Raises `NothingFound`, and `Problem` where Kafka or a database can't be read.
     """
     application_id, number = _read_wanted(wanted)
-    async with open_reader(stack.kafka_bootstrap, [*_TOPICS, *_OWN]) as reader:
+    async with open_reader(stack.kafka, [*_TOPICS, *_OWN]) as reader:
         log = _Log(reader, await reader.ends(*_TOPICS, *_OWN))
         if number is not None:
             application_id = await _application_of(stack, log, number)

@@ -181,7 +181,7 @@ def import_(
     from console.audit.importing import import_ as import_into
 
     with bars() as show:
-        done = run(import_into(find_stack(postgres=False).kafka_bootstrap, folder, key or (), show))
+        done = run(import_into(find_stack(postgres=False).kafka_administrator, folder, key or (), show))
     if as_json:
         print_json(done.as_json())
         return

@@ -69,7 +69,7 @@ def show(
             "What follows may hold business data and sealed personal data: don't paste it into tickets or chats.",
             file=sys.stderr,
         )
-        print(_preview(run(dead_letters.value_of(find_stack(postgres=False).kafka_bootstrap, letter))))
+        print(_preview(run(dead_letters.value_of(find_stack(postgres=False).kafka, letter))))
 
 
 @app.command()
@@ -107,10 +107,10 @@ def redrive(  # noqa: PLR0917 - typer passes them by name
     if dry_run:
         print(f"Would be given back: {len(chosen)}.", file=sys.stderr)
         return
-    bootstrap = find_stack(postgres=False).kafka_bootstrap
+    kafka = find_stack(postgres=False).kafka
     done = 0
     for name in sorted({letter.group for letter in chosen}):
-        done += run(dead_letters.redrive(bootstrap, name, [letter for letter in chosen if letter.group == name]))
+        done += run(dead_letters.redrive(kafka, name, [letter for letter in chosen if letter.group == name]))
     print(f"Given back: {done}.", file=sys.stderr)
 
 
@@ -120,13 +120,11 @@ def _letters(group: str | None) -> "list[Letter]":
 
     if group is not None and group not in GROUPS:
         raise Problem(f"There is no consumer group {group}: choose of {', '.join(GROUPS)}.")
-    bootstrap = find_stack(postgres=False).kafka_bootstrap
+    kafka = find_stack(postgres=False).kafka
 
     async def read() -> "list[Letter]":
         return [
-            letter
-            for name in ([group] if group else GROUPS)
-            for letter in await dead_letters.letters_of(bootstrap, name)
+            letter for name in ([group] if group else GROUPS) for letter in await dead_letters.letters_of(kafka, name)
         ]
 
     return run(read())

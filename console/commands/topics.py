@@ -40,27 +40,35 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def create() -> None:
-    """Create the topics that are missing. A repeat changes nothing."""
+    """Create the topics that are missing, and the rules of who may use them. A repeat changes nothing."""
+    from chassis.kafka_acls import ensure_acls
     from chassis.kafka_topics import ensure_topics
 
-    made = run(ensure_topics(find_stack(postgres=False).kafka_bootstrap))
+    kafka = find_stack(postgres=False).kafka_administrator
+    made = run(ensure_topics(kafka))
     for name in made:
         print(name)
-    print(f"Created: {len(made)}.", file=sys.stderr)
+    granted, taken = run(ensure_acls(kafka))
+    for rule in granted:
+        print(rule)
+    for rule in taken:
+        print(f"no longer: {rule}")
+    print(f"Created: {len(made)}. Rules granted: {len(granted)}, taken away: {len(taken)}.", file=sys.stderr)
 
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Compare the broker's partitions and settings with what is declared. Exit 1 when they differ."""
-    from console.topic_check import check_topics
+    """Compare the broker's partitions, settings and rules with what is declared. Exit 1 when they differ."""
+    from console.topic_check import check_rules, check_topics
 
-    found = run(check_topics(find_stack(postgres=False).kafka_bootstrap))
+    kafka = find_stack(postgres=False).kafka
+    found = [*run(check_topics(kafka)), *run(check_rules(kafka))]
     if as_json:
         print_json({"equal": not found, "differences": found})
     else:
         for difference in found:
             print(difference)
         if not found:
-            print("The broker's topics are as declared.", file=sys.stderr)
+            print("The broker's topics, and who may use them, are as declared.", file=sys.stderr)
     if found:
         raise typer.Exit(1)

@@ -7,8 +7,10 @@ import struct
 import subprocess
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
+from chassis.kafka import ADMINISTRATOR, BROKER, KafkaAccess, SecurityProtocol
 from deploy.local import java, kafka_jars
 from deploy.local.problem import Problem
 from deploy.local.process import LocalProcess
@@ -28,8 +30,24 @@ logger.settings.level = WARN
 """
 
 
+_METADATA, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 3, 17, 36
+
+#: Who one is, and who may do what. Nobody may do what no rule says.
+_AUTHORIZED: Mapping[str, str] = {
+    "sasl.enabled.mechanisms": "PLAIN",
+    "sasl.mechanism.inter.broker.protocol": "PLAIN",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": f"User:{BROKER};User:{ADMINISTRATOR}",
+    "allow.everyone.if.no.acl.found": "false",
+}
+
+
 class LocalKafka(LocalProcess):
     """One broker that is its own controller, on 127.0.0.1 only.
+
+    With `secrets` (the folder that `deploy.secrets` fills) it asks everybody who they are, and lets them do what the
+    rules of `chassis.kafka_acls` say; without, it lets everybody do everything.
 
     Keeps topics, offsets and messages over `stop` and `kill`; the port may be another one at the next start.
     """
@@ -37,17 +55,29 @@ class LocalKafka(LocalProcess):
     name = "kafka"
 
     def __init__(
-        self, state: Path, port: int, *, append_linger_ms: int = 0, progress: kafka_jars.Progress | None = None
+        self,
+        state: Path,
+        port: int,
+        *,
+        secrets: Path | None = None,
+        append_linger_ms: int = 0,
+        progress: kafka_jars.Progress | None = None,
     ) -> None:
         super().__init__(state, port)
+        self._secrets = secrets
         self._append_linger_ms = append_linger_ms
         self._progress = progress
         self._logs = self.state / "data"
         self._settings = self.state / "server.properties"
 
+    def access(self, user: str) -> KafkaAccess:
+        """How one of its users reaches it."""
+        password = (self._secrets / user / "kafka_password").read_text() if self._secrets else ""
+        return KafkaAccess(self.address, self._protocol, user, password)
+
     @property
-    def bootstrap(self) -> str:
-        return self.address
+    def _protocol(self) -> SecurityProtocol:
+        return "SASL_PLAINTEXT" if self._secrets else "PLAINTEXT"
 
     def prepare(self) -> None:
         """Fetch the jars if they are not here, format the storage once, write this start's settings."""
@@ -67,6 +97,7 @@ class LocalKafka(LocalProcess):
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
             f"-Dlog4j2.configurationFile={self.state / 'log4j2.properties'}",
+            *([f"-Djava.security.auth.login.config={self._secrets / 'broker' / 'jaas.conf'}"] if self._secrets else []),
             "kafka.Kafka",
             str(self._settings),
         ]
@@ -80,15 +111,17 @@ class LocalKafka(LocalProcess):
 
     def is_ready(self) -> bool:
         """Whether it names itself among the brokers that may lead partitions: an open port alone comes earlier."""
-        # Metadata, version 1, for no topic: https://kafka.apache.org/protocol.html#The_Messages_Metadata
-        request = struct.pack(">hhih", 3, 1, 1, -1) + struct.pack(">i", 0)
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(struct.pack(">i", len(request)) + request)
-                answer = connection.makefile("rb").read(12)
-        except OSError:
+                if self._secrets:
+                    login = f"\0{BROKER}\0{(self._secrets / BROKER / 'kafka_password').read_text()}".encode()
+                    _ask(connection, _SASL_HANDSHAKE, 1, struct.pack(">h", 5) + b"PLAIN")
+                    _ask(connection, _SASL_AUTHENTICATE, 0, struct.pack(">i", len(login)) + login)
+                # Of no topic; the answer begins with the number of brokers.
+                answer = _ask(connection, _METADATA, 1, struct.pack(">i", 0))
+        except (OSError, struct.error):
             return False
-        return len(answer) == 12 and struct.unpack(">iii", answer)[2] == 1  # noqa: PLR2004 - length, correlation, brokers
+        return answer[:4] == struct.pack(">i", 1)
 
     def _properties(self, logs: Path, controller_port: int) -> str:
         settings = {
@@ -98,7 +131,8 @@ class LocalKafka(LocalProcess):
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "advertised.listeners": f"BROKER://127.0.0.1:{self.port}",
-            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": f"BROKER:{self._protocol},CONTROLLER:{self._protocol}",
+            **(_AUTHORIZED if self._secrets else {}),
             "inter.broker.listener.name": "BROKER",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": logs,
@@ -148,6 +182,15 @@ class LocalKafka(LocalProcess):
         # Only a complete format takes this name, so an interrupted one is done again.
         fresh.rename(self._logs)
         settings.unlink()
+
+
+def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> bytes:
+    """What the broker answers, after length and correlation. https://kafka.apache.org/protocol.html#protocol_messages"""
+    request = struct.pack(">hhih", api, version, 1, -1) + body
+    connection.sendall(struct.pack(">i", len(request)) + request)
+    answer = connection.makefile("rb")
+    (length,) = struct.unpack(">i", answer.read(4))
+    return answer.read(length)[4:]
 
 
 def _cluster_id() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.kafka import ADMINISTRATOR, KafkaAccess, SecurityProtocol, protocol_of
 from deploy.local.kafka import LocalKafka
 from deploy.local.parts import Part, ProcessSpec, StepSpec, server
 from deploy.local.postgres import LocalPostgres
@@ -27,10 +28,11 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
     postgres = LocalPostgres(
         state / "postgres", ports["postgres"], password_file=secrets / "postgres" / "superuser_password"
     )
-    kafka = LocalKafka(state / "kafka", ports["kafka"])
+    kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=secrets)
     at = _Neighbours(
         # A part that is left out may run elsewhere: then the caller's settings say where.
-        kafka=(os.environ.get("AKASHI_KAFKA_BOOTSTRAP") if "kafka" in left_out else None) or kafka.bootstrap,
+        kafka=(os.environ.get("AKASHI_KAFKA_BOOTSTRAP") if "kafka" in left_out else None) or kafka.address,
+        kafka_security_protocol=protocol_of(os.environ) if "kafka" in left_out else "SASL_PLAINTEXT",
         postgres_host=(os.environ.get("AKASHI_POSTGRES_HOST") if "postgres" in left_out else None) or "127.0.0.1",
         postgres_port=int(
             (os.environ.get("AKASHI_POSTGRES_PORT") if "postgres" in left_out else None) or postgres.port
@@ -51,14 +53,18 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         await ensure_databases(at.postgres_host, at.postgres_port, postgres.admin_password, passwords)
 
     async def make_topics() -> None:
-        from chassis.kafka_topics import ensure_topics  # noqa: PLC0415 - as above, of aiokafka
+        from chassis.kafka_acls import ensure_acls  # noqa: PLC0415 - as above, of aiokafka
+        from chassis.kafka_topics import ensure_topics  # noqa: PLC0415
 
-        await ensure_topics(at.kafka)
+        password = (secrets / ADMINISTRATOR / "kafka_password").read_text()
+        access = KafkaAccess(at.kafka, at.kafka_security_protocol, ADMINISTRATOR, password)
+        await ensure_topics(access)
+        await ensure_acls(access)
 
     parts: list[Part] = [
         StepSpec("secrets", make_secrets),
         server(postgres, after=("secrets",)),
-        server(kafka),
+        server(kafka, after=("secrets",)),
         _mailbox(state / "mailbox", ports),
         _witness(state, ports["witness"]),
         StepSpec("databases", make_databases, after=("postgres",)),
@@ -75,6 +81,7 @@ class _Neighbours:
     """Where the services find broker and database."""
 
     kafka: str
+    kafka_security_protocol: SecurityProtocol
     postgres_host: str
     postgres_port: int
     #: None where it is left out.
@@ -84,6 +91,7 @@ class _Neighbours:
 def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
     settings = {
         "AKASHI_KAFKA_BOOTSTRAP": at.kafka,
+        "AKASHI_KAFKA_SECURITY_PROTOCOL": at.kafka_security_protocol,
         "AKASHI_POSTGRES_HOST": at.postgres_host,
         "AKASHI_POSTGRES_PORT": str(at.postgres_port),
         "AKASHI_SECRETS_DIR": str(state / "secrets" / name),

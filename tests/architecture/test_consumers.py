@@ -7,6 +7,7 @@ from chassis.consumer import make_broker, subscribe
 from console.services import SERVICES, make_service
 from schemas import topics
 from tests.support.consuming import a_consumer
+from tests.support.services import NOWHERE
 
 
 @pytest.fixture(scope="module", params=SERVICES)
@@ -17,7 +18,7 @@ def service(request):
 @pytest.fixture
 def broker(service):
     """The broker object of a service, with its subscribers, as its lifespan makes it."""
-    made = make_broker("127.0.0.1:1", client_id="test", drain_seconds=1)
+    made = make_broker(NOWHERE, client_id="test", drain_seconds=1)
     for reading in service.readings:
         subscribe(made, a_consumer(service, None, reading=reading), batch_records=500)
     return made

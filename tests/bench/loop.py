@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,8 +49,10 @@ Connection = Any
 Take = Callable[[Connection, list[ConsumerRecord]], Awaitable[None]]
 
 
-async def relay(connection: Connection, bootstrap: str, table: str, topic: str, committed: asyncio.Event) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=2) as producer:
+async def relay(
+    connection: Connection, kafka: Mapping[str, Any], table: str, topic: str, committed: asyncio.Event
+) -> None:
+    async with AIOKafkaProducer(**kafka, enable_idempotence=True, linger_ms=2) as producer:
         while True:
             committed.clear()
             rows = await connection.fetch(f"SELECT id, key, value, headers FROM {table} ORDER BY id LIMIT {BATCH}")
@@ -66,10 +68,10 @@ async def relay(connection: Connection, bootstrap: str, table: str, topic: str, 
             await connection.execute(f"DELETE FROM {table} WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
 
 
-async def consume(connection: Connection, bootstrap: str, topic: str, take: Take, ready: Path) -> None:
+async def consume(connection: Connection, kafka: Mapping[str, Any], topic: str, take: Take, ready: Path) -> None:
     async with AIOKafkaConsumer(
         topic,
-        bootstrap_servers=bootstrap,
+        **kafka,
         group_id=f"group-of-{topic}",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -85,7 +87,7 @@ async def consume(connection: Connection, bootstrap: str, topic: str, take: Take
                 await consumer.commit()
 
 
-async def main(part: str, dsn: str, bootstrap: str, ready: Path) -> None:
+async def main(part: str, dsn: str, kafka: Mapping[str, Any], ready: Path) -> None:
     connection = await asyncpg.connect(dsn)
     other = await asyncpg.connect(dsn)
     committed = asyncio.Event()
@@ -103,16 +105,20 @@ async def main(part: str, dsn: str, bootstrap: str, ready: Path) -> None:
 
     if part == "first":
         ready.touch()
-        await relay(connection, bootstrap, "first_outbox", APPLICATIONS, committed)
+        await relay(connection, kafka, "first_outbox", APPLICATIONS, committed)
     elif part == "middle":
         [(value, headers)] = await connection.fetch("SELECT value, headers FROM sample")
         await asyncio.gather(
-            relay(connection, bootstrap, "middle_outbox", CERTIFICATES, committed),
-            consume(other, bootstrap, APPLICATIONS, middle, ready),
+            relay(connection, kafka, "middle_outbox", CERTIFICATES, committed),
+            consume(other, kafka, APPLICATIONS, middle, ready),
         )
     else:
-        await consume(connection, bootstrap, CERTIFICATES, last, ready)
+        await consume(connection, kafka, CERTIFICATES, last, ready)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], os.environ["BENCH_DSN"], os.environ["BENCH_KAFKA"], Path(os.environ["BENCH_READY"])))
+    asyncio.run(
+        main(
+            sys.argv[1], os.environ["BENCH_DSN"], json.loads(os.environ["BENCH_KAFKA"]), Path(os.environ["BENCH_READY"])
+        )
+    )

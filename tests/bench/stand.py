@@ -5,6 +5,7 @@ Broker and database are real and as durable as they come: fsync is on, and the p
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import sys
@@ -17,8 +18,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from chassis.kafka import ADMINISTRATOR, KafkaAccess
 from chassis.outbox import pack
 from deploy.databases import ensure_databases
+from deploy.local.kafka import LocalKafka
 from deploy.local.parts import Part, ProcessSpec, StepSpec
 from deploy.local.postgres import LocalPostgres
 from deploy.local.stack import stack
@@ -43,7 +46,7 @@ _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 class Stand:
     """The running stack."""
 
-    bootstrap: str
+    kafka: KafkaAccess
     databases: Databases
     dsn: str
     supervisor: Supervisor
@@ -81,14 +84,14 @@ class Stand:
 
     async def ends(self, *names: str, partitions: int = topics.CERTIFICATES.partitions) -> Mapping[Any, int]:
         """The next offset of each partition of these topics."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer:
+        async with AIOKafkaConsumer(**self.kafka.options()) as consumer:
             asked = [TopicPartition(name, number) for name in names for number in range(partitions)]
             ends: Mapping[Any, int] = await consumer.end_offsets(asked)
             return ends
 
     async def written_since(self, begins: Mapping[Any, int]) -> list[ConsumerRecord]:
         """Every record from these offsets to where the partitions end now."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False) as consumer:
+        async with AIOKafkaConsumer(**self.kafka.options(), enable_auto_commit=False) as consumer:
             ends = await consumer.end_offsets(list(begins))
             consumer.assign(list(begins))
             for partition, offset in begins.items():
@@ -119,21 +122,21 @@ async def running_stand() -> AsyncIterator[Stand]:
             state / "postgres", ports["postgres"], password_file=state / "secrets" / "postgres" / "superuser_password"
         )
         dsn = postgres.dsn(DATABASE, DATABASE, password)
-        bootstrap = f"127.0.0.1:{ports['kafka']}"
-        supervisor = Supervisor(state, [*ours, *_hand_written(state, postgres, bootstrap, password, dsn)])
+        kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=state / "secrets")
+        supervisor = Supervisor(state, [*ours, *_hand_written(state, postgres, kafka, password, dsn)])
         supervisor.start()
         try:
             async with asyncio.timeout(_UP_SECONDS):
                 await supervisor.until_ready()
             server = Server("127.0.0.1", ports["postgres"], postgres.admin_password)
-            yield Stand(bootstrap, Databases(server, Keyring(state / "secrets")), dsn, supervisor)
+            yield Stand(kafka.access(ADMINISTRATOR), Databases(server, Keyring(state / "secrets")), dsn, supervisor)
         finally:
             await supervisor.stop()
 
 
-def _hand_written(state: Path, postgres: LocalPostgres, bootstrap: str, password: str, dsn: str) -> Iterable[Part]:
+def _hand_written(state: Path, postgres: LocalPostgres, kafka: LocalKafka, password: str, dsn: str) -> Iterable[Part]:
     async def make_topics() -> None:
-        async with _admin(bootstrap) as admin:
+        async with _admin(kafka.access(ADMINISTRATOR)) as admin:
             # As many partitions as ours have.
             count = topics.APPLICATIONS.partitions
             await admin.create_topics([NewTopic(name, count, 1) for name in (loop.APPLICATIONS, loop.CERTIFICATES)])
@@ -153,22 +156,27 @@ def _hand_written(state: Path, postgres: LocalPostgres, bootstrap: str, password
     yield StepSpec("handwritten-topics", make_topics, after=("topics",))
     yield StepSpec("handwritten-tables", make_tables, after=("databases",))
     for part in HAND_WRITTEN:
-        yield _process(part, state / f"{part}-is-ready", {"BENCH_KAFKA": bootstrap, "BENCH_DSN": dsn})
+        yield _process(part, state / f"{part}-is-ready", kafka, dsn)
 
 
-def _process(part: str, ready: Path, settings: Mapping[str, str]) -> ProcessSpec:
+def _process(part: str, ready: Path, kafka: LocalKafka, dsn: str) -> ProcessSpec:
+    def environment() -> Mapping[str, str]:
+        # Asked when it starts: the secrets are there then.
+        client = json.dumps(kafka.access(ADMINISTRATOR).options())
+        return {**os.environ, "BENCH_KAFKA": client, "BENCH_DSN": dsn, "BENCH_READY": str(ready)}
+
     return ProcessSpec(
         name=part,
         command=lambda: [sys.executable, "-m", "tests.bench.loop", part],
-        environment=lambda: {**os.environ, **settings, "BENCH_READY": str(ready)},
+        environment=environment,
         is_ready=ready.exists,
         after=("handwritten-topics", "handwritten-tables"),
     )
 
 
 @contextlib.asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _admin(kafka: KafkaAccess) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
         yield admin

@@ -23,7 +23,7 @@ async def _records(stack: RunningStack, needle: str):
     """Every record on a business topic that holds the text, as a plain Kafka client reads it."""
     consumer = AIOKafkaConsumer(
         *(topic.name for topic in topics.BUSINESS),
-        bootstrap_servers=stack.console.kafka_bootstrap,
+        **stack.console.kafka.options(),
         auto_offset_reset="earliest",
         group_id=None,
     )

@@ -98,7 +98,7 @@ async def parties(stack: RunningStack) -> Parties:
 async def all_ends(stack: RunningStack) -> dict[TopicPartition, int]:
     names = [topic.name for topic in topics.BUSINESS]
     names += [name for group in topics.GROUPS for name in (topics.dead_letters(group), topics.redrive(group))]
-    async with open_reader(stack.console.kafka_bootstrap, names) as reader:
+    async with open_reader(stack.console.kafka, names) as reader:
         return await reader.ends(*names)
 
 

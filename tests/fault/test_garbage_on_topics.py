@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from chassis.kafka import KafkaAccess
 from console.dead_letters import Letter, letters_of
 from schemas import publish, topics
 from tests.fault.load import has_come_to_its_end, send
@@ -68,14 +69,14 @@ STRANGERS = {
 }
 
 
-async def _produce(bootstrap: str, records: list[Record]) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+async def _produce(kafka: KafkaAccess, records: list[Record]) -> None:
+    async with AIOKafkaProducer(**kafka.options()) as producer:
         for topic, key, value, headers in records:
             await producer.send_and_wait(topic, value, key=key, headers=headers)
 
 
 async def _parked(stack: RunningStack) -> list[Letter]:
-    return [letter for group in topics.GROUPS for letter in await letters_of(stack.console.kafka_bootstrap, group)]
+    return [letter for group in topics.GROUPS for letter in await letters_of(stack.console.kafka, group)]
 
 
 @pytest.mark.timeout(300)
@@ -84,7 +85,7 @@ async def test_garbage_of_every_kind_is_parked_by_every_reader_and_the_rest_goes
 ) -> None:
     before = {letter.id for letter in await _parked(stack)}
     garbage = list(_garbage())
-    await _produce(stack.console.kafka_bootstrap, [record for _, record, _ in garbage])
+    await _produce(stack.console.kafka_administrator, [record for _, record, _ in garbage])
     expected = sum(len(_readers(record[0])) for _, record, _ in garbage)
 
     async def new() -> list[Letter]:
@@ -110,7 +111,7 @@ async def test_a_valid_event_that_points_at_nothing_is_parked(stack: RunningStac
         if example.headers["ce_type"].split(".")[1] in STRANGERS:
             value = example.value | ({"surety_id": "nobody"} if "products" in example.value else {})
             strangers.append((topic.name, example.key.encode(), json.dumps(value).encode(), _headers(example)))
-    await _produce(stack.console.kafka_bootstrap, strangers)
+    await _produce(stack.console.kafka_administrator, strangers)
     expected = {(name, group) for name, groups in STRANGERS.items() for group in groups}
 
     async def all_parked() -> bool:

@@ -149,7 +149,7 @@ async def _rows(stack: RunningStack, service: str, statement: str, *values: obje
 async def _key_records(stack: RunningStack, case: Case | None = None) -> list[ConsumerRecord]:
     """All records with data keys that Kafka still gives, wherever they were parked; of one case, or of all."""
     found = []
-    async with open_reader(stack.console.kafka_bootstrap, KEY_TOPICS) as reader:
+    async with open_reader(stack.console.kafka, KEY_TOPICS) as reader:
         async for records in reader.records_until(await reader.ends(*KEY_TOPICS)):
             found += [r for r in records if r.value and (case is None or r.key == case.id.encode())]
     return found
@@ -195,7 +195,7 @@ async def _compacting_at_once(stack: RunningStack) -> AsyncIterator[None]:
     (topic,) = [topic for topic in declared(1) if topic.name == topics.DATA_KEYS.name]
 
     async def configure(settings: dict[str, str]) -> None:
-        async with open_admin(stack.console.kafka_bootstrap) as admin:
+        async with open_admin(stack.console.kafka) as admin:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=settings)])
 
     await configure({**topic.topic_configs, **AT_ONCE})
@@ -232,11 +232,11 @@ async def _shred_and_repeat(stack: RunningStack, shredded: Iterable[Case], old: 
         return not [place for case in shredded for place in await _places(stack, case) if "database" in place]
 
     await eventually(forgotten, 30)
-    await send(stack.console.kafka_bootstrap, old)
+    await send(stack.console.kafka_administrator, old)
     for reader in topics.DATA_KEYS.readers:
 
         async def has_read(reader: str = reader) -> bool:
-            return await uncommitted(stack.console.kafka_bootstrap, reader, topics.DATA_KEYS.name) == 0
+            return await uncommitted(stack.console.kafka_administrator, reader, topics.DATA_KEYS.name) == 0
 
         await eventually(has_read, 30)
     for case in shredded:

@@ -65,13 +65,13 @@ async def running_broker() -> AsyncIterator[Broker]:
 
 @pytest.fixture(scope="session")
 async def _topics(running_broker: Broker) -> None:
-    await ensure_topics(running_broker.bootstrap)
+    await ensure_topics(running_broker.access)
 
 
 @pytest.fixture
 async def broker(running_broker: Broker, _topics: None) -> Broker:
     """A real broker with every topic; no group has anything to read yet."""
-    await skip_history(running_broker.bootstrap)
+    await skip_history(running_broker.access)
     return running_broker
 
 

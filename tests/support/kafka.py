@@ -8,13 +8,14 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from chassis.kafka import KafkaAccess
 from schemas import topics
 from tests.support.waiting import eventually
 
 
-async def send(bootstrap: str, records: Sequence[ConsumerRecord]) -> None:
+async def send(kafka: KafkaAccess, records: Sequence[ConsumerRecord]) -> None:
     """Publish what the builders made, in order, headers and all; to partition 0, so that one poll can hold it."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20) as producer:
+    async with AIOKafkaProducer(**kafka.options(), enable_idempotence=True, linger_ms=20) as producer:
         sent = [
             await producer.send(
                 record.topic, record.value, key=record.key, headers=list(record.headers), partition=record.partition
@@ -27,8 +28,8 @@ async def send(bootstrap: str, records: Sequence[ConsumerRecord]) -> None:
 class Reader:
     """Reads topics from where they ended when it was opened, as no group."""
 
-    def __init__(self, bootstrap: str, *names: str) -> None:
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    def __init__(self, kafka: KafkaAccess, *names: str) -> None:
+        self._consumer = AIOKafkaConsumer(**kafka.options())
         self._names = names
         self.records: list[ConsumerRecord] = []
 
@@ -55,11 +56,11 @@ class Reader:
         return self.records
 
 
-async def skip_history(bootstrap: str) -> None:
+async def skip_history(kafka: KafkaAccess) -> None:
     """Let every group begin at the ends of its topics: what earlier tests wrote is nobody's business."""
     for group in topics.GROUPS:
         names = [*(topic.name for topic in topics.read_by(group)), topics.redrive(group)]
-        async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+        async with AIOKafkaConsumer(**kafka.options(), group_id=group, enable_auto_commit=False) as consumer:
             partitions = partitions_of(*names)
             consumer.assign(partitions)
             await eventually(partial(_commit_ends, consumer, partitions), 30)
@@ -74,9 +75,9 @@ async def _commit_ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPar
     return True
 
 
-async def uncommitted(bootstrap: str, group: str, name: str) -> int:
+async def uncommitted(kafka: KafkaAccess, group: str, name: str) -> int:
     """How many records of a topic the group has not committed."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(**kafka.options(), group_id=group, enable_auto_commit=False) as consumer:
         partitions = partitions_of(name)
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)

@@ -25,6 +25,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.kafka import KafkaAccess
 from chassis.kafka_topics import ensure_topics
 from console import accounts
 from console.audit import check
@@ -201,7 +202,7 @@ async def running_stack() -> AsyncIterator[RunningStack]:
         state = opened.enter_context(open_folder()) / "state"
         environment, left_out, outside = opened.enter_context(_neighbours(state))
         if left_out:
-            await ensure_topics(environment["AKASHI_KAFKA_BOOTSTRAP"])
+            await ensure_topics(KafkaAccess(environment["AKASHI_KAFKA_BOOTSTRAP"]))
         options = [option for part in left_out for option in ("--without", part)]
         akashi = [sys.executable, "-m", "console.main"]
         up = await asyncio.to_thread(
@@ -254,7 +255,8 @@ def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], di
             broker.return_()
 
         elsewhere = {
-            "AKASHI_KAFKA_BOOTSTRAP": broker.bootstrap,
+            "AKASHI_KAFKA_BOOTSTRAP": broker.access.bootstrap,
+            "AKASHI_KAFKA_SECURITY_PROTOCOL": broker.access.protocol,
             "AKASHI_POSTGRES_HOST": server.host,
             "AKASHI_POSTGRES_PORT": str(server.port),
             "AKASHI_SECRETS_DIR": str(state / "secrets"),

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 
+from chassis.kafka import KafkaAccess
 from chassis.postgres import Pool, connect_pool, transaction
 from chassis.service import Service, make_app
 from chassis.web import tokens
@@ -86,8 +87,12 @@ class Site:
         return [row["value"].decode() for row in rows if f'"akashi.{event}.v1"' in row["headers"]]
 
 
+#: For a service that shall do nothing with it.
+NOWHERE: Final = KafkaAccess("127.0.0.1:1")
+
+
 def make_service(
-    name: str, databases: Databases, keys: Keyring, *, bootstrap: str = "127.0.0.1:1", **settings: Any
+    name: str, databases: Databases, keys: Keyring, *, kafka: KafkaAccess = NOWHERE, **settings: Any
 ) -> Service:
     """A service as its `app.py` wires it, on the tests' stack."""
     make, settings_class = _MAKERS[name]
@@ -96,7 +101,8 @@ def make_service(
             secrets_dir=keys.of(name),
             postgres_host=databases.server.host,
             postgres_port=databases.server.port,
-            kafka_bootstrap=bootstrap,
+            kafka_bootstrap=kafka.bootstrap,
+            kafka_security_protocol=kafka.protocol,
             **settings,
         )
     )

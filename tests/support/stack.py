@@ -18,6 +18,7 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+from chassis.kafka import KafkaAccess
 from deploy.local.kafka import LocalKafka
 from deploy.local.postgres import LocalPostgres
 from deploy.local.state import free_port
@@ -32,7 +33,7 @@ HASTE: Final = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_p
 class Broker(ABC):
     """A Kafka broker that a test may take away and give back."""
 
-    bootstrap: str
+    access: KafkaAccess
 
     @abstractmethod
     def crash(self) -> None:
@@ -113,7 +114,7 @@ class _HastyPostgres(LocalPostgres):
 class _LocalBroker(Broker):
     def __init__(self, kafka: LocalKafka) -> None:
         self._kafka = kafka
-        self.bootstrap = kafka.bootstrap
+        self.access = kafka.access("")
 
     def crash(self) -> None:
         self._kafka.kill()
@@ -160,7 +161,7 @@ class _KafkaContainer(DockerContainer):
 class _ContainerBroker(Broker):
     def __init__(self, container: _KafkaContainer) -> None:
         self._container = container
-        self.bootstrap = container.bootstrap
+        self.access = KafkaAccess(container.bootstrap)
 
     def crash(self) -> None:
         self._container.get_wrapped_container().kill()

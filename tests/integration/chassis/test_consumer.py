@@ -175,7 +175,7 @@ async def test_a_tombstone_forgets_the_key_of_an_earlier_poll(issuer):
 async def listening(broker, registry):
     """The registry's consumer on a real broker."""
     consumer = a_consumer(registry.service, registry.pool)
-    kafka = make_broker(broker.bootstrap, client_id="test", drain_seconds=5)
+    kafka = make_broker(broker.access, client_id="test", drain_seconds=5)
     subscribe(kafka, consumer, batch_records=500)
     await kafka.start()
     yield consumer
@@ -187,7 +187,7 @@ async def test_a_header_that_is_not_utf8_loses_none_of_its_neighbours(listening,
     records = [a_record(event) for event in good]
     bad = a_record(good[3], headers=(*records[3].headers, ("x", b"\xff\xfe")))
 
-    await send(broker.bootstrap, [*records[:3], bad, *records[3:]])
+    await send(broker.access, [*records[:3], bad, *records[3:]])
 
     expected = {event.contract_number for event in good}
     await eventually(lambda: numbers_are(registry.pool, expected))
@@ -200,7 +200,7 @@ async def numbers_are(pool, expected):
 
 
 async def is_committed(broker):
-    return await uncommitted(broker.bootstrap, "registry", "certificates.v1") == 0
+    return await uncommitted(broker.access, "registry", "certificates.v1") == 0
 
 
 async def test_a_flood_loses_nothing_for_who_comes_after_it_was_mended(broker, databases, keys, certificates):
@@ -208,14 +208,14 @@ async def test_a_flood_loses_nothing_for_who_comes_after_it_was_mended(broker, d
     await databases.fresh("registry")
     good = certificates(3)
     flood = [*(a_record(event) for event in good), *(a_record(good[0], value=b"{") for _ in range(12))]
-    settings = {"bootstrap": broker.bootstrap, "drain_seconds": 1.0}
+    settings = {"kafka": broker.access, "drain_seconds": 1.0}
 
     async with running(make_service("registry", databases, keys, parked_per_minute_limit=10, **settings)) as site:
-        await send(broker.bootstrap, flood)
+        await send(broker.access, flood)
         await eventually(lambda: site.service.consumers[0].guard.tripped)
         answer = await site.http.get("/health/ready")
         assert (answer.status_code, answer.json()["missing"]) == (503, ["consumer registry stopped"])
-    assert await uncommitted(broker.bootstrap, "registry", "certificates.v1") == len(flood)
+    assert await uncommitted(broker.access, "registry", "certificates.v1") == len(flood)
 
     async with running(make_service("registry", databases, keys, **settings)) as site:
         await eventually(lambda: numbers_are(site.pool, {event.contract_number for event in good}))
@@ -225,7 +225,7 @@ async def test_a_flood_loses_nothing_for_who_comes_after_it_was_mended(broker, d
 async def test_a_service_comes_up_before_its_database(databases, keys, broker):
     """Its database is made while it waits; it migrates and is ready."""
     await databases.drop("registry")
-    service = make_service("registry", databases, keys, bootstrap=broker.bootstrap)
+    service = make_service("registry", databases, keys, kafka=broker.access)
 
     async def make_it_late():
         await eventually(lambda: service.runtime.pool is None)

@@ -26,12 +26,12 @@ async def relay(broker, databases, intake_pool, outbox):
     """Start a relay under a name; all are ended when the test ends."""
     async with contextlib.AsyncExitStack() as opened:
 
-        def start(name="relay", bootstrap=None):
+        def start(name="relay", kafka=None):
             address = databases.address("intake")
             settings = {**address["server_settings"], "application_name": name}
             running = Relay(
                 connection={**address, "server_settings": settings},
-                bootstrap=bootstrap or broker.bootstrap,
+                kafka=kafka or broker.access,
                 outbox=outbox,
                 progress=Progress(name, stale_after_seconds=60),
             )
@@ -50,7 +50,7 @@ async def end(task):
 
 @pytest.fixture
 async def topic(broker):
-    async with Reader(broker.bootstrap, TOPIC) as reader:
+    async with Reader(broker.access, TOPIC) as reader:
         yield reader
 
 

@@ -31,10 +31,10 @@ def started() -> Iterator[Stack]:
     password = secrets / "postgres" / "superuser_password"
     try:
         with (
-            LocalKafka(folder / "kafka", free_port()) as kafka,
+            LocalKafka(folder / "kafka", free_port(), secrets=secrets) as kafka,
             LocalPostgres(folder / "postgres", free_port(), password_file=password) as postgres,
         ):
-            yield Stack(kafka.bootstrap, "127.0.0.1", postgres.port, secrets)
+            yield Stack(kafka.address, "127.0.0.1", postgres.port, secrets)
     finally:
         shutil.rmtree(folder)
 
@@ -49,6 +49,7 @@ def environment_of(stack: Stack) -> dict[str, str]:
     """Where a command finds it."""
     return {
         "AKASHI_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
+        "AKASHI_KAFKA_SECURITY_PROTOCOL": stack.kafka_security_protocol,
         "AKASHI_POSTGRES_HOST": stack.postgres_host,
         "AKASHI_POSTGRES_PORT": str(stack.postgres_port),
         "AKASHI_SECRETS_DIR": str(stack.secrets_dir),

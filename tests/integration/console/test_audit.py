@@ -62,7 +62,7 @@ class World:
 @contextlib.asynccontextmanager
 async def open_world(stack: Stack) -> AsyncIterator[World]:
     async with (
-        AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap, enable_idempotence=True) as producer,
+        AIOKafkaProducer(**stack.kafka_administrator.options(), enable_idempotence=True) as producer,
         store.connect(stack, "registry") as registry,
     ):
         yield World(stack, producer, registry)

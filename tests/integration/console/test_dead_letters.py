@@ -29,7 +29,7 @@ def park(record: ConsumerRecord, reason: str = "oversized") -> Message:
 
 def publish(stack: Stack, message: Message) -> None:
     async def send() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+        async with AIOKafkaProducer(**stack.kafka_administrator.options()) as producer:
             await producer.send_and_wait(
                 message.topic, key=message.key, value=message.value, headers=list(message.headers)
             )
@@ -39,7 +39,7 @@ def publish(stack: Stack, message: Message) -> None:
 
 def records(stack: Stack, topic: str) -> list[ConsumerRecord]:
     async def read() -> list[ConsumerRecord]:
-        async with open_reader(stack.kafka_bootstrap, [topic]) as reader:
+        async with open_reader(stack.kafka, [topic]) as reader:
             return [one async for some in reader.records_until(await reader.ends(topic)) for one in some]
 
     return asyncio.run(read())

@@ -19,6 +19,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from chassis.kafka import KafkaAccess
 from chassis.kafka_topics import ensure_topics
 from console import store
 from console.audit import export_files
@@ -58,8 +59,8 @@ def elsewhere(ready: Stack) -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="akashi-test-", dir="/var/tmp" if os.geteuid() == 0 else None))
     folder.chmod(0o711)
     try:
-        with LocalKafka(folder / "kafka", free_port()) as kafka:
-            yield replace(ready, kafka_bootstrap=kafka.bootstrap)
+        with LocalKafka(folder / "kafka", free_port(), secrets=ready.secrets_dir) as kafka:
+            yield replace(ready, kafka_bootstrap=kafka.address)
     finally:
         shutil.rmtree(folder)
 
@@ -67,12 +68,12 @@ def elsewhere(ready: Stack) -> Iterator[Stack]:
 @pytest.fixture
 def empty(elsewhere: Stack) -> Stack:
     """The other Kafka, with topics that hold nothing."""
-    asyncio.run(_make_empty(elsewhere.kafka_bootstrap))
+    asyncio.run(_make_empty(elsewhere.kafka_administrator))
     return elsewhere
 
 
-async def _make_empty(bootstrap: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _make_empty(kafka: KafkaAccess) -> None:
+    admin = AIOKafkaAdminClient(**kafka.options())
     await admin.start()
     try:
 
@@ -88,7 +89,7 @@ async def _make_empty(bootstrap: str) -> None:
         if existing := await ours():
             await admin.delete_topics(sorted(existing))
         await eventually(are_gone, 60)
-        await ensure_topics(bootstrap)
+        await ensure_topics(kafka)
         # The controller knows them before the broker does.
         await eventually(are_there, 60)
     finally:
@@ -116,7 +117,7 @@ async def _happen(stack: Stack, certificates: int) -> None:
 
 
 async def _tell(stack: Stack, told: list[Event]) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap, enable_idempotence=True) as producer:
+    async with AIOKafkaProducer(**stack.kafka_administrator.options(), enable_idempotence=True) as producer:
         sent = []
         for event in told:
             topic = topics.of_event(type(event))
@@ -144,12 +145,12 @@ def in_kafka(stack: Stack) -> dict[str, list[Record]]:
 
     async def read() -> dict[str, list[Record]]:
         held: dict[str, list[Record]] = {}
-        for topic, bounds in (await bounds_of(stack.kafka_bootstrap, NAMES)).items():
+        for topic, bounds in (await bounds_of(stack.kafka, NAMES)).items():
             held[topic] = []
             begins = {number: bound.begin for number, bound in bounds.items() if bound.begin < bound.end}
             if not begins:
                 continue
-            async with open_topic(stack.kafka_bootstrap, topic, begins) as reader:
+            async with open_topic(stack.kafka, topic, begins) as reader:
                 for number in begins:
                     async for records in reader.records(number, bounds[number].end):
                         held[topic] += [
@@ -387,7 +388,7 @@ def test_an_export_of_another_kafka_is_not_gone_on_with(ready: Stack, empty: Sta
 
 
 async def _tell_noise(stack: Stack, records: int) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+    async with AIOKafkaProducer(**stack.kafka_administrator.options()) as producer:
         for topic in NAMES:
             sent = [await producer.send(topic, key=b"%d" % n, value=b"noise", partition=n % 32) for n in range(records)]
             await asyncio.gather(*sent)
@@ -490,7 +491,7 @@ def test_offsets_that_kafka_let_go_of_are_told(ready: Stack, empty: Stack, tmp_p
     asyncio.run(_let_go(empty, topics.VIEWS.name))
     done = export(empty, tmp_path)
     held = in_kafka(empty)
-    asyncio.run(_make_empty(empty.kafka_bootstrap))
+    asyncio.run(_make_empty(empty.kafka_administrator))
 
     brought = import_(empty, tmp_path)
 
@@ -503,7 +504,7 @@ def test_offsets_that_kafka_let_go_of_are_told(ready: Stack, empty: Stack, tmp_p
 
 
 async def _let_go(stack: Stack, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
+    admin = AIOKafkaAdminClient(**stack.kafka_administrator.options())
     await admin.start()
     try:
         await admin.delete_records({TopicPartition(topic, 3): RecordsToDelete(before_offset=1)})

@@ -39,7 +39,7 @@ def empty() -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 async def told(empty: Stack) -> Stack:
     """The golden messages on their topics, and a registry that took them before it had a log."""
-    async with AIOKafkaProducer(bootstrap_servers=empty.kafka_bootstrap) as producer:
+    async with AIOKafkaProducer(**empty.kafka_administrator.options()) as producer:
         for example in EXAMPLES:
             headers = [(name, value.encode()) for name, value in example.headers.items()]
             value = json.dumps(example.value, ensure_ascii=False).encode()

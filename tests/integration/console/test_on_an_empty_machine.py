@@ -75,7 +75,7 @@ async def test_an_export_makes_an_equal_registry_on_an_empty_machine(tmp_path: P
         before = await _digests(here)
     async with _machine() as there:
         steps.done("everything destroyed, and an empty machine set up")
-        imported = await import_(there.kafka_bootstrap, folder, [exported.key], Silent())
+        imported = await import_(there.kafka_administrator, folder, [exported.key], Silent())
         assert (imported.records, imported.verified) == (exported.records, True)
         steps.done("verified and imported")
         rebuilt = await rebuild(there)

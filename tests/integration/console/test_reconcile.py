@@ -229,7 +229,9 @@ class Look:
 async def empty(databases: Databases, running_broker: Broker, _topics: None, keys: Keyring) -> Stack:
     """Fresh databases of all four, and every topic."""
     await asyncio.gather(*(databases.fresh(service) for service in SERVICES))
-    return Stack(running_broker.bootstrap, databases.server.host, databases.server.port, keys.folder)
+    return Stack(
+        running_broker.access.bootstrap, databases.server.host, databases.server.port, keys.folder, "PLAINTEXT"
+    )
 
 
 @contextlib.asynccontextmanager
@@ -247,7 +249,7 @@ async def four(empty: Stack) -> AsyncIterator[Four]:
 @pytest.fixture(scope="module")
 async def left(running_broker: Broker, _topics: None) -> frozenset[str]:
     """What other tests left on the dead-letter topics."""
-    found = await asyncio.gather(*(letters_of(running_broker.bootstrap, group) for group in GROUPS))
+    found = await asyncio.gather(*(letters_of(running_broker.access, group) for group in GROUPS))
     return frozenset(letter.id for letters in found for letter in letters)
 
 
@@ -527,7 +529,7 @@ async def test_personal_data_that_was_erased_leaves_no_half(four: Four, look: Lo
 async def park(stack: Stack, parked_at: datetime) -> str:
     record = ConsumerRecord("certificates.v1", 3, uuid.uuid4().int % 10**9, 0, 0, b"key", b"{}", None, 0, 0, ())
     letter = parked.letter(record, group="registry", reason="oversized", now=parked_at)
-    async with AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap) as producer:
+    async with AIOKafkaProducer(**stack.kafka_administrator.options()) as producer:
         await producer.send_and_wait(letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers))
     return dict(letter.headers)[parked.ID].decode()
 
@@ -605,6 +607,7 @@ async def test_watching_outlives_a_database_that_is_away(reference: Reference, e
 def typed(stack: Stack, *arguments: str) -> Result:
     environment = {
         "AKASHI_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
+        "AKASHI_KAFKA_SECURITY_PROTOCOL": stack.kafka_security_protocol,
         "AKASHI_POSTGRES_HOST": stack.postgres_host,
         "AKASHI_POSTGRES_PORT": str(stack.postgres_port),
         "AKASHI_SECRETS_DIR": str(stack.secrets_dir),

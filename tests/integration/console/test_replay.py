@@ -62,7 +62,7 @@ def ready() -> Iterator[Stack]:
 async def all_ends(stack: Stack) -> dict[TopicPartition, int]:
     names = [name for topic in topics.BUSINESS for name in (topic.name,)]
     names += [name for group in topics.GROUPS for name in (topics.dead_letters(group), topics.redrive(group))]
-    async with open_reader(stack.kafka_bootstrap, names) as reader:
+    async with open_reader(stack.kafka, names) as reader:
         return await reader.ends(*names)
 
 

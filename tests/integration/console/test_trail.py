@@ -221,7 +221,7 @@ def told_before(event: Event) -> UUID | None:
 @contextlib.asynccontextmanager
 async def open_world(stack: Stack) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as opened:
-        producer = await opened.enter_async_context(AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap))
+        producer = await opened.enter_async_context(AIOKafkaProducer(**stack.kafka_administrator.options()))
         connections = {name: await opened.enter_async_context(connect(stack, name)) for name in SERVICES}
         yield World(stack, producer, connections)
 
@@ -230,7 +230,9 @@ async def open_world(stack: Stack) -> AsyncIterator[World]:
 async def ready(databases: Databases, running_broker: Broker, _topics: None, keys: Keyring) -> Stack:
     """Another stack than the folder's, whose log and registry must stay equal."""
     await asyncio.gather(*(databases.fresh(service) for service in SERVICES))
-    return Stack(running_broker.bootstrap, databases.server.host, databases.server.port, keys.folder)
+    return Stack(
+        running_broker.access.bootstrap, databases.server.host, databases.server.port, keys.folder, "PLAINTEXT"
+    )
 
 
 @pytest.fixture
@@ -362,7 +364,9 @@ async def test_what_is_kept_and_was_never_told_is_told_as_that(world: World) -> 
     assert {"ApplicationKept", "GuaranteeKept"} <= set(types(by_number))
 
 
-@pytest.mark.parametrize("wanted", ["31072-00001", "なし", "31072-000012", "5f2c0a8e-7d1b-4c55-9a3e-1d0f6b2e9c47", compose("31099", 1)])
+@pytest.mark.parametrize(
+    "wanted", ["31072-00001", "なし", "31072-000012", "5f2c0a8e-7d1b-4c55-9a3e-1d0f6b2e9c47", compose("31099", 1)]
+)
 async def test_what_nobody_knows_is_said_in_one_sentence(ready: Stack, wanted: str) -> None:
     with pytest.raises(NothingFound) as nothing:
         await trail(ready, wanted)

@@ -152,7 +152,7 @@ CLOCK = Later()
 async def open_world(stack: Stack) -> AsyncIterator[World]:
     signer = SignerKey.parse(stack.secret("registry/log_key"))
     async with (
-        AIOKafkaProducer(bootstrap_servers=stack.kafka_bootstrap, enable_idempotence=True) as producer,
+        AIOKafkaProducer(**stack.kafka_administrator.options(), enable_idempotence=True) as producer,
         store.connect(stack, "registry", idle_in_transaction_timeout="0") as registry,
     ):
         yield World(stack, producer, registry, signer)

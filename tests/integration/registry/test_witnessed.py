@@ -96,7 +96,7 @@ def grow(registry, signing, keys):
 @pytest.fixture
 def witness_settings(broker, port):
     return {
-        "bootstrap": broker.bootstrap,
+        "kafka": broker.access,
         "witnesses": [{"url": f"http://127.0.0.1:{port}", "key": "witness_verifier_key"}],
         "log_sign_seconds": 0.1,
     }

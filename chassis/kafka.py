@@ -1,0 +1,55 @@
+"""How does a client reach Kafka, and as whom?"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+#: As Kafka calls it: `security.protocol`. PLAINTEXT is for a broker that asks nobody who they are.
+SecurityProtocol = Literal["PLAINTEXT", "SASL_PLAINTEXT"]
+#: The setting that says so.
+PROTOCOL: Final = "AKASHI_KAFKA_SECURITY_PROTOCOL"
+
+#: Users beside the services. The first two may do everything.
+BROKER: Final = "broker"
+ADMINISTRATOR: Final = "admin"
+OPERATOR: Final = "operator"
+
+_MECHANISM: Final = "PLAIN"
+
+# That passwords pass in the clear where there is no TLS is said in docs/decisions/0034, not at every connection.
+logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in record.getMessage())
+
+
+@dataclass(frozen=True)
+class KafkaAccess:
+    """Where the cluster is, and what one of its users says to be let in."""
+
+    bootstrap: str
+    protocol: SecurityProtocol = "PLAINTEXT"
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of every aiokafka client."""
+        return {"bootstrap_servers": self.bootstrap, **self.security()}
+
+    def security(self) -> dict[str, Any]:
+        """The part of `options` that says as whom."""
+        if self.protocol == "PLAINTEXT":
+            return {}
+        return {
+            "security_protocol": self.protocol,
+            "sasl_mechanism": _MECHANISM,
+            "sasl_plain_username": self.user,
+            "sasl_plain_password": self.password,
+        }
+
+
+def protocol_of(environment: Mapping[str, str]) -> SecurityProtocol:
+    """What the environment says. Raises `ValueError` where that is none."""
+    match environment.get(PROTOCOL) or "SASL_PLAINTEXT":
+        case "PLAINTEXT" | "SASL_PLAINTEXT" as named:
+            return named
+        case other:
+            raise ValueError(f"{PROTOCOL} is {other!r}: set PLAINTEXT or SASL_PLAINTEXT")
