@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import asyncpg
@@ -13,6 +14,7 @@ import uvicorn
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chassis import migrations
@@ -163,11 +165,8 @@ class _Running:
         self.background = Background()
         self.progresses: list[Progress] = []
         settings = self.runtime.settings
-        self.broker = make_broker(
-            settings.kafka(self.runtime.service),
-            client_id=f"akashi-{self.runtime.service}",
-            drain_seconds=settings.drain_seconds,
-        )
+        #: None before it is up, and where nothing is read.
+        self.broker: KafkaBroker | None = None
         self.works = settings.role != "web"
         self.consuming = not (self.works and service.readings)
 
@@ -181,28 +180,24 @@ class _Running:
             return
         for task in self.service.tasks:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
+        kafka = settings.kafka(runtime.service)
         relay = Relay(
             connection=address(settings, runtime.service),
-            kafka=settings.kafka(runtime.service),
+            kafka=kafka,
             outbox=runtime.outbox,
             progress=self._progress("relay", 120),
         )
         self.background.start("relay", relay.run())
         if self.service.readings:
+            broker = self.broker = make_broker(
+                kafka, client_id=f"akashi-{runtime.service}", drain_seconds=settings.drain_seconds
+            )
             for reading in self.service.readings:
-                subscribe(self.broker, self._consumer(reading), batch_records=settings.batch_records)
-            await self._until_done("kafka", (KafkaError, OSError), self._start_consuming)
+                subscribe(broker, self._consumer(reading), batch_records=settings.batch_records)
+            await self._until_done("kafka", (KafkaError, OSError), partial(_start, broker))
             self.consuming = True
-            self.background.start("lag", self._watch_lag())
+            self.background.start("lag", _watch_lag(broker))
         log.info("service.up", role=settings.role)
-
-    async def _start_consuming(self) -> None:
-        try:
-            await self.broker.start()
-        except (KafkaError, OSError):
-            # A second start would forget the consumer of the first, and leave its connections open.
-            await self.broker.stop()
-            raise
 
     def _consumer(self, reading: Reading) -> Consumer:
         consumer = Consumer(
@@ -220,20 +215,6 @@ class _Running:
         progress = Progress(name, stale_after_seconds=stale_after_seconds)
         self.progresses.append(progress)
         return progress
-
-    async def _watch_lag(self) -> None:
-        """Tell how far behind we are: what the issuer is scaled on."""
-        while True:
-            for subscriber in self.broker.subscribers:
-                consumer = subscriber.consumer  # type: ignore[attr-defined]
-                behind = 0
-                for partition in consumer.assignment() if consumer else ():
-                    # A rebalance may take a partition away between two questions.
-                    with contextlib.suppress(KafkaError, AssertionError):
-                        end = consumer.highwater(partition)
-                        behind += max(0, end - await consumer.position(partition)) if end is not None else 0
-                CONSUMER_LAG.labels(subscriber.group_id).set(behind)  # type: ignore[attr-defined]
-            await asyncio.sleep(LAG_SECONDS)
 
     async def _migrate(self) -> None:
         name = self.runtime.service
@@ -260,9 +241,10 @@ class _Running:
         log.info("service.draining")
         for consumer in self.service.consumers:
             consumer.stop()
-        with contextlib.suppress(TimeoutError, KafkaError):
-            # Longer than FastStream itself waits for the batch: cut off in between, it would not leave its group.
-            await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds + 5)
+        if self.broker is not None:
+            with contextlib.suppress(TimeoutError, KafkaError):
+                # Longer than FastStream itself waits for the batch: cut off in between, it would not leave its group.
+                await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds + 5)
         await self.background.stop()
         if self.runtime.pool is not None:
             with contextlib.suppress(TimeoutError, *UNAVAILABLE):
@@ -292,7 +274,7 @@ class _Running:
             return False
         try:
             async with asyncio.timeout(3):
-                for subscriber in self.broker.subscribers:
+                for subscriber in self.broker.subscribers if self.broker else ():
                     await subscriber.consumer.topics()  # type: ignore[attr-defined]
         except (TimeoutError, KafkaError, OSError):
             return False
@@ -317,3 +299,27 @@ def _health(running: _Running) -> APIRouter:
         return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+async def _start(broker: KafkaBroker) -> None:
+    try:
+        await broker.start()
+    except (KafkaError, OSError):
+        # A second start would forget the consumer of the first, and leave its connections open.
+        await broker.stop()
+        raise
+
+
+async def _watch_lag(broker: KafkaBroker) -> None:
+    """Tell how far behind we are: what the issuer is scaled on."""
+    while True:
+        for subscriber in broker.subscribers:
+            consumer = subscriber.consumer  # type: ignore[attr-defined]
+            behind = 0
+            for partition in consumer.assignment() if consumer else ():
+                # A rebalance may take a partition away between two questions.
+                with contextlib.suppress(KafkaError, AssertionError):
+                    end = consumer.highwater(partition)
+                    behind += max(0, end - await consumer.position(partition)) if end is not None else 0
+            CONSUMER_LAG.labels(subscriber.group_id).set(behind)  # type: ignore[attr-defined]
+        await asyncio.sleep(LAG_SECONDS)

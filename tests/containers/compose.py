@@ -4,7 +4,6 @@
         stack.up()
         stack.url("intake")                     # http://127.0.0.1:…
         stack.console("tokens", "--help")       # the `akashi` command inside, with every address and secret
-        stack.environment                       # what points a program of this machine at the stack
 
 Nothing is left of it when the block ends.
 """
@@ -33,8 +32,6 @@ PORTS: Final = {
     "desk": "AKASHI_DESK_PORT",
     "registry": "AKASHI_REGISTRY_PORT",
     "mailbox": "AKASHI_MAILBOX_PORT",
-    "smtp": "AKASHI_SMTP_PORT",
-    "kafka": "AKASHI_KAFKA_PORT",
 }
 IMAGES: Final = ("intake", "issuer", "registry", "notifier", "console")
 #: Building without any cache, on a machine that does other things.
@@ -79,19 +76,6 @@ class Compose:
         """`intake`, `desk`, `registry` or `mailbox`, as seen from this machine."""
         return f"http://127.0.0.1:{self.ports[part]}"
 
-    @property
-    def kafka_bootstrap(self) -> str:
-        return f"127.0.0.1:{self.ports['kafka']}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For programs of this machine. The database has no port and no password here; `console` has both."""
-        urls = {"INTAKE": "intake", "ISSUER": "desk", "REGISTRY": "registry", "MAILBOX": "mailbox"}
-        return {
-            "AKASHI_KAFKA_BOOTSTRAP": self.kafka_bootstrap,
-            **{f"AKASHI_{name}_URL": self.url(part) for name, part in urls.items()},
-        }
-
     # --- what can be done -----------------------------------------------------------------------------------------
 
     def compose(self, *arguments: str, check: bool = True, timeout: float = _PATIENCE_SECONDS) -> str:
@@ -123,6 +107,11 @@ class Compose:
     def console(self, *arguments: str, check: bool = True) -> str:
         """The `akashi` command in its own container; its standard output."""
         return self.compose("run", "--rm", "--no-deps", "-T", "console", *arguments, check=check)
+
+    def inside(self, script: str, *arguments: str) -> str:
+        """A Python program in the console's container; its standard output."""
+        console = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "console")
+        return self.compose(*console, "-c", script, *arguments)
 
     def run(self, part: str, *command: str, user: str | None = None, check: bool = True) -> str:
         """A command inside a running container, as the container's user unless another is named."""

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import topics
 from tests.containers.compose import IMAGES, ONCE, SERVICES, Compose, left_of, part_of
@@ -20,16 +19,18 @@ OWN_SECRETS = {
     "intake": {
         "at_rest_key",
         "database_password",
+        "kafka_password",
         "document_chain.pem",
         "document_key.pem",
         "private_key",
         "public_keys",
     },
-    "issuer": {"at_rest_key", "database_password", "pepper", "private_key", "public_keys"},
-    "desk": {"at_rest_key", "database_password", "pepper", "private_key", "public_keys"},
+    "issuer": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys"},
+    "desk": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys"},
     "registry": {
         "at_rest_key",
         "database_password",
+        "kafka_password",
         "document_chain.pem",
         "document_key.pem",
         "log_key",
@@ -37,8 +38,76 @@ OWN_SECRETS = {
         "pepper",
         "witness_verifier_key",
     },
-    "notifier": {"database_password", "private_key"},
+    "notifier": {"database_password", "kafka_password", "private_key"},
 }
+
+#: Where parts listen inside.
+LISTENING = [
+    *((name, 8000) for name in (*SERVICES, "witness")),
+    ("kafka", 9092),
+    ("kafka", 9093),
+    ("postgres", 5432),
+    ("mailbox", 1025),
+    ("mailbox", 8025),
+]
+_PAGES = {"intake:8000", "desk:8000", "registry:8000", "mailbox:1025", "mailbox:8025"}
+_STORES = {"kafka:9092", "postgres:5432"}
+_WORKERS = {"issuer:8000", "notifier:8000", "intake:8000", "registry:8000"}
+#: Neighbours on a network see each other; nobody sees the broker's controller.
+REACHES = {
+    "intake": _PAGES | _STORES | _WORKERS,
+    "desk": _PAGES | _WORKERS | {"postgres:5432"},
+    "registry": _PAGES | _STORES | _WORKERS | {"witness:8000"},
+    "issuer": _STORES | _WORKERS | {"desk:8000"},
+    "notifier": _STORES | _WORKERS | {"desk:8000", "mailbox:1025", "mailbox:8025"},
+    "witness": {"witness:8000", "registry:8000"},
+}
+
+CONNECT = """
+import json, socket, sys
+def is_open(place):
+    host, port = place.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps({place: is_open(place) for place in sys.argv[1:]}))
+"""
+
+#: A record that no topic takes: whoever may write is told that it is too large, and nothing is written.
+WRITE_TOO_MUCH = """
+import asyncio, json, sys
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import BrokerResponseError
+from chassis.settings import ServiceSettings
+async def answer(access, name):
+    producer = AIOKafkaProducer(**access.options(), max_request_size=16_000_000)
+    await producer.start()
+    try:
+        await producer.send_and_wait(name, bytes(8_000_000), key=b"x")
+    except BrokerResponseError as error:
+        return type(error).__name__
+    finally:
+        await producer.stop()
+async def main(user, *names):
+    access = ServiceSettings().kafka(user)
+    print(json.dumps({name: await answer(access, name) for name in names}))
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+ASK_FOR_A_TOPIC = """
+import asyncio, json, sys
+from aiokafka.admin import AIOKafkaAdminClient
+from console.environment import find_stack
+async def main():
+    admin = AIOKafkaAdminClient(**find_stack().kafka.options())
+    await admin.start()
+    await admin.describe_topics(sys.argv[1:])
+    print(json.dumps(await admin.list_topics()))
+    await admin.close()
+asyncio.run(main())
+"""
 
 ENTER_DATABASE = """
 import asyncio, pathlib, sys, asyncpg
@@ -192,20 +261,34 @@ def test_nothing_is_open_to_other_machines(stack: Compose) -> None:
         for bindings in (container["NetworkSettings"]["Ports"] or {}).values()
         for binding in bindings or ()
     }
-    assert published == {(part, "127.0.0.1") for part in ("intake", "desk", "registry", "mailbox", "kafka")}
+    assert published == {(part, "127.0.0.1") for part in ("intake", "desk", "registry", "mailbox")}
 
 
-async def test_topics_are_made_by_setup_only(stack: Compose) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka_bootstrap)
-    await admin.start()
-    try:
-        # A broker that makes topics would make this one now, because it is asked for.
-        await admin.describe_topics(["nobody-made-this"])
-        known = set(await admin.list_topics())
-    finally:
-        await admin.close()
-    assert known >= {topic.name for topic in topics.BUSINESS}
+def test_topics_are_made_by_setup_only(stack: Compose) -> None:
+    assert json.loads(stack.console("topics", "check", "--json")) == {"equal": True, "differences": []}
+    # A broker that makes topics would make this one now, because it is asked for.
+    stack.inside(ASK_FOR_A_TOPIC, "nobody-made-this")
+    known = json.loads(stack.inside(ASK_FOR_A_TOPIC, "nobody-made-this"))
+    assert {topic.name for topic in topics.BUSINESS} <= set(known)
     assert "nobody-made-this" not in known
+
+
+@pytest.mark.parametrize("service", ["intake", "issuer", "registry", "notifier"])
+def test_a_service_writes_its_own_topics_and_no_others(stack: Compose, service: str) -> None:
+    names = [topic.name for topic in topics.BUSINESS]
+    own = [of(group) for group in topics.GROUPS for of in (topics.dead_letters, topics.redrive)]
+
+    told = json.loads(stack.run(service, "python", "-c", WRITE_TOO_MUCH, service, *names, *own))
+
+    mine = {topic.name for topic in topics.BUSINESS if topic.writer == service} | {topics.dead_letters(service)}
+    refused = dict.fromkeys({*names, *own} - mine, "TopicAuthorizationFailedError")
+    assert told == dict.fromkeys(mine, "MessageSizeTooLargeError") | refused
+
+
+@pytest.mark.parametrize("part", REACHES)
+def test_a_part_reaches_those_whom_it_needs(stack: Compose, part: str) -> None:
+    told = json.loads(stack.run(part, "python", "-c", CONNECT, *(f"{name}:{port}" for name, port in LISTENING)))
+    assert {place for place, is_open in told.items() if is_open} == REACHES[part]
 
 
 # --- gets up again ----------------------------------------------------------------------------------------------------
@@ -276,8 +359,7 @@ def _lives(stack: Compose) -> dict[str, tuple[str, str, int]]:
 
 
 def _secrets(stack: Compose) -> set[str]:
-    told = stack.compose("run", "--rm", "--no-deps", "-T", "--entrypoint", "python", "console", "-c", ALL_SECRETS)
-    return set(json.loads(told))
+    return set(json.loads(stack.inside(ALL_SECRETS)))
 
 
 def _in_image(stack: Compose, image: str, script: str) -> str:

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from chassis.kafka import KafkaAccess
+from chassis.kafka_acls import ensure_acls
 from chassis.kafka_topics import ensure_topics
 from console import store
 from console.audit import export_files
@@ -92,6 +93,7 @@ async def _make_empty(kafka: KafkaAccess) -> None:
         await ensure_topics(kafka)
         # The controller knows them before the broker does.
         await eventually(are_there, 60)
+        await ensure_acls(kafka)
     finally:
         await admin.close()
 

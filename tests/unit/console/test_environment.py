@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.kafka import KafkaAccess
 from console.environment import Stack, find_stack
 from deploy.local import status
 from deploy.local.problem import Problem
@@ -54,9 +55,21 @@ def test_a_host_alone_is_asked_at_the_usual_port(tmp_path: Path) -> None:
 
 
 def test_a_command_for_kafka_alone_needs_no_database(tmp_path: Path) -> None:
-    named = {"AKASHI_STATE": str(tmp_path), "AKASHI_KAFKA_BOOTSTRAP": "kafka:9092"}
+    (tmp_path / "operator").mkdir()
+    (tmp_path / "operator" / "kafka_password").write_text("secret\n")
+    state, kafka = {"AKASHI_STATE": str(tmp_path)}, {"AKASHI_KAFKA_BOOTSTRAP": "kafka:9092"}
 
-    assert find_stack(named, postgres=False).kafka_bootstrap == "kafka:9092"
+    asked = find_stack({**state, **kafka, "AKASHI_SECRETS_DIR": str(tmp_path)}, postgres=False).kafka
+    unasked = find_stack({**state, **kafka, "AKASHI_KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, postgres=False).kafka
+
+    assert asked == KafkaAccess("kafka:9092", "SASL_PLAINTEXT", "operator", "secret")
+    assert unasked.options() == {"bootstrap_servers": "kafka:9092"}
+    assert "secret" not in repr(asked)
+
+
+def test_a_protocol_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="AKASHI_KAFKA_SECURITY_PROTOCOL is 'SSL'"):
+        find_stack({**NAMED, "AKASHI_STATE": str(tmp_path), "AKASHI_KAFKA_SECURITY_PROTOCOL": "SSL"})
 
 
 def test_a_command_for_the_database_alone_needs_no_kafka(tmp_path: Path) -> None:
