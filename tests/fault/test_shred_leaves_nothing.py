@@ -195,7 +195,7 @@ async def _compacting_at_once(stack: RunningStack) -> AsyncIterator[None]:
     (topic,) = [topic for topic in declared(1) if topic.name == topics.DATA_KEYS.name]
 
     async def configure(settings: dict[str, str]) -> None:
-        async with open_admin(stack.console.kafka) as admin:
+        async with open_admin(stack.console.kafka_administrator) as admin:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=settings)])
 
     await configure({**topic.topic_configs, **AT_ONCE})
