@@ -27,7 +27,7 @@ from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_po
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.telemetry import configure_logs
-from chassis.web import problems
+from chassis.web import problems, tokens
 from chassis.web.correlation import Correlation
 
 log = structlog.get_logger()
@@ -135,9 +135,11 @@ def make_app(service: Service) -> FastAPI:
             app.include_router(router)
         if site is not None:
             site.install(app)
+        # Last: a route that is added afterwards makes FastAPI forget the document.
+        document = app.openapi()
         if service.schemas:
-            # Last: a route that is added afterwards makes FastAPI forget the document.
-            app.openapi()["components"]["schemas"].update(service.schemas)
+            document["components"]["schemas"].update(service.schemas)
+        tokens.declare(document)
     return app
 
 
@@ -284,12 +286,14 @@ class _Running:
 def _health(running: _Running) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health/live", summary="Is this process moving? Asks no neighbour.")
+    no: dict[int | str, dict[str, Any]] = {503: {"description": "No"}}
+
+    @router.get("/health/live", summary="Is this process moving? Asks no neighbour.", responses=no)
     async def live() -> JSONResponse:
         stale = [progress.name for progress in running.progresses if progress.is_stale]
         return JSONResponse({"live": not stale, "stale": stale}, status_code=503 if stale else 200)
 
-    @router.get("/health/ready", summary="Can this process do its work now?")
+    @router.get("/health/ready", summary="Can this process do its work now?", responses=no)
     async def ready() -> JSONResponse:
         missing = await running.missing()
         return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from structlog.contextvars import get_contextvars
 
 log = structlog.get_logger()
@@ -147,12 +149,25 @@ def install(app: FastAPI, page: Page | None = None) -> None:
 
     @app.exception_handler(HTTPException)
     async def answer_http(request: Request, error: HTTPException) -> Response:
-        return answer(request, Problem(error.status_code, "http", str(error.detail), headers=error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_allowed(request)))
+        return answer(request, Problem(error.status_code, "http", str(error.detail), headers=headers))
 
     @app.exception_handler(Exception)
     async def answer_broken(request: Request, error: Exception) -> Response:
         log.error("request.broken", error=type(error).__name__, exc_info=error)
         return answer(request, Problem(500, "internal", "Something is wrong on our side."))
+
+
+def _allowed(request: Request) -> set[str]:
+    """Every method of this address (RFC 9110, 10.2.1). Starlette tells those of the first route that it finds."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 def not_json() -> Problem:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from starlette.requests import Request
@@ -39,6 +39,21 @@ SELECT account.id, account.role, account.subject_id, account.person, token.scope
 FROM token JOIN account ON account.id = token.account_id
 WHERE token.sha256 = $1 AND token.expires_at > $2 AND token.revoked_at IS NULL AND account.disabled_at IS NULL
 """
+
+
+def declare(document: dict[str, Any]) -> None:
+    """Say in an OpenAPI document that whatever may answer 401 needs a token."""
+    asking = [
+        operation
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        if "401" in operation["responses"]
+    ]
+    for operation in asking:
+        operation["security"] = [{"token": []}]
+    if asking:
+        scheme = {"type": "http", "scheme": "bearer", "description": "Made by `akashi tokens issue`."}
+        document["components"]["securitySchemes"] = {"token": scheme}
 
 
 @dataclass(frozen=True)
