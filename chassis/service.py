@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 import uvicorn
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -132,7 +132,7 @@ def make_app(service: Service) -> FastAPI:
     app.include_router(_health(running))
     if service.runtime.settings.role != "worker":
         for router in service.routers:
-            app.include_router(router)
+            app.include_router(router, dependencies=[Depends(problems.no_strange_parameters)])
         if site is not None:
             site.install(app)
         # Last: a route that is added afterwards makes FastAPI forget the document.

@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -168,6 +170,21 @@ def _allowed(request: Request) -> set[str]:
         if route.matches(request.scope)[0] is not Match.NONE
         for method in getattr(route, "methods", None) or ()
     }
+
+
+def no_strange_parameters(request: Request) -> None:
+    """A dependency of routers: a mistyped parameter is told, not overlooked. Pages take what links bring along."""
+    route: APIRoute = request.scope["route"]
+    if not route.include_in_schema:
+        return
+    known = _parameters(route.dependant)
+    if strange := [name for name in request.query_params if name not in known]:
+        raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in strange])
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_parameters(each) for each in dependant.dependencies))
 
 
 def not_json() -> Problem:

@@ -226,3 +226,13 @@ def test_the_contract_of_the_form_is_published(databases, keys):
 
     body = document["paths"]["/api/applications"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(an_application_form()) <= set(body["properties"])
+
+
+async def test_a_parameter_that_there_is_not_is_told(contractor):
+    answer = await contractor.get("/api/applications", limitt=5, **{"": ""})
+
+    assert answer.status_code == 422
+    assert [(error["field"], error["message_ja"]) for error in answer.json()["errors"]] == [
+        ("limitt", "この項目はありません。"),
+        ("body", "この項目はありません。"),
+    ]
