@@ -10,10 +10,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 from structlog.contextvars import get_contextvars
 
 log = structlog.get_logger()
@@ -166,9 +165,9 @@ def _allowed(request: Request) -> set[str]:
     """Every method of this address (RFC 9110, 10.2.1). Starlette tells those of the first route that it finds."""
     return {
         method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
+        for route in iter_route_contexts(request.app.routes)
+        if route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
     }
 
 

@@ -18,7 +18,9 @@ EXAMPLES = settings(max_examples=30, suppress_health_check=list(HealthCheck), pr
 #: What the schema lets pass may break a rule of the business all the same.
 BEYOND_THE_SCHEMA = [positive_data_acceptance]
 
-contract = {name: schemathesis.openapi.from_path(path_of(name)) for name in ("intake", "issuer", "registry", "notifier")}
+contract = {
+    name: schemathesis.openapi.from_path(path_of(name)) for name in ("intake", "issuer", "registry", "notifier")
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,7 @@ def asked(case: Case, stack: RunningStack, people: dict[str, Client], service: s
     headers: dict[str, Any] = {}
     if service in people and case.operation.path.startswith("/api/"):
         headers["Authorization"] = f"Bearer {people[service].token}"
-    case.call_and_validate(
-        base_url=stack.url(service), headers=headers, excluded_checks=BEYOND_THE_SCHEMA, timeout=20
-    )
+    case.call_and_validate(base_url=stack.url(service), headers=headers, excluded_checks=BEYOND_THE_SCHEMA, timeout=20)
 
 
 @contract["intake"].parametrize()

@@ -228,6 +228,15 @@ def test_the_contract_of_the_form_is_published(databases, keys):
     assert set(an_application_form()) <= set(body["properties"])
 
 
+async def test_a_method_that_there_is_not_is_told_with_those_that_there_are(intake):
+    answers = [
+        await intake.http.delete(path) for path in ("/api/applications", "/api/guarantees", "/contractor/sign-in")
+    ]
+
+    assert [answer.status_code for answer in answers] == [405] * 3
+    assert [answer.headers["allow"] for answer in answers] == ["GET, POST", "GET", "GET, POST"]
+
+
 async def test_a_parameter_that_there_is_not_is_told(contractor):
     answer = await contractor.get("/api/applications", limitt=5, **{"": ""})
 
