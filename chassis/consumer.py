@@ -288,7 +288,7 @@ def _security(kafka: KafkaAccess) -> SASLPlaintext | None:
 def make_broker(kafka: KafkaAccess, *, client_id: str, drain_seconds: float) -> KafkaBroker:
     """The broker object of a service: at-least-once for every subscriber, nothing created behind our back."""
     return KafkaBroker(
-        kafka.bootstrap,
+        kafka.bootstrap.split(","),
         security=_security(kafka),
         client_id=client_id,
         consumer_only=True,

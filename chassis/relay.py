@@ -52,6 +52,8 @@ class Relay:
         self._kafka = kafka
         self._outbox = outbox
         self._progress = progress
+        #: Kafka did not acknowledge in time what it was given last.
+        self.is_overdue = False
 
     async def run(self) -> None:
         delay = 0.1
@@ -59,6 +61,7 @@ class Relay:
             try:
                 await self._publish_while_leading()
             except (*UNAVAILABLE, asyncpg.PostgresError, KafkaError) as error:
+                self.is_overdue = self.is_overdue or isinstance(error, KafkaError)
                 # Whatever failed, session and producer are made anew: an idempotent producer can stay broken.
                 log.warning("relay.retrying", error=type(error).__name__, detail=str(error)[:200])
                 await asyncio.sleep(delay)
@@ -121,5 +124,7 @@ class Relay:
             for acknowledgement in done:
                 acknowledgement.result()
             if waiting:
+                self.is_overdue = True
                 OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()
+        self.is_overdue = False

@@ -169,6 +169,7 @@ class _Running:
         settings = self.runtime.settings
         #: None before it is up, and where nothing is read.
         self.broker: KafkaBroker | None = None
+        self.relay: Relay | None = None
         self.works = settings.role != "web"
         self.consuming = not (self.works and service.readings)
 
@@ -183,7 +184,7 @@ class _Running:
         for task in self.service.tasks:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
         kafka = settings.kafka(runtime.service)
-        relay = Relay(
+        relay = self.relay = Relay(
             connection=address(settings, runtime.service),
             kafka=kafka,
             outbox=runtime.outbox,
@@ -261,7 +262,7 @@ class _Running:
                 await self.runtime.require_pool().fetchval("SELECT 1")
         except (TimeoutError, *UNAVAILABLE):
             missing.append("postgres")
-        if not await self._kafka_answers():
+        if not await self._kafka_answers() or (self.relay is not None and self.relay.is_overdue):
             missing.append("kafka")
         missing.extend(
             f"consumer {consumer.reading.group} stopped"

@@ -39,6 +39,7 @@ class ServiceSettings(BaseSettings):
 
     #: `web` answers HTTP, `worker` consumes and relays, `all` does both.
     role: Role = "all"
+    #: One broker or more, separated by commas: whoever answers tells of the others.
     kafka_bootstrap: str = "127.0.0.1:9092"
     #: PLAINTEXT where the broker asks nobody who they are.
     kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"

@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from chassis.kafka import ADMINISTRATOR, BROKER, KafkaAccess, SecurityProtocol
 from deploy.local import java, kafka_jars
@@ -67,6 +68,8 @@ class LocalKafka(LocalProcess):
         self._secrets = secrets
         self._append_linger_ms = append_linger_ms
         self._progress = progress
+        #: Of a storage that is not formatted yet.
+        self.cluster_id = new_cluster_id()
         self._logs = self.state / "data"
         self._settings = self.state / "server.properties"
 
@@ -85,10 +88,13 @@ class LocalKafka(LocalProcess):
         self._java = java.find()
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "log4j2.properties").write_text(_LOG4J)
-        controller_port = free_port(self.port + 1, taken=[self.port])
-        self._settings.write_text(self._properties(self._logs, controller_port))
+        controller_port = self.choose_controller_port()
+        self._settings.write_text(_properties(self.settings(self._logs, controller_port)))
         if not self._logs.exists():
             self._format(controller_port)
+
+    def choose_controller_port(self) -> int:
+        return free_port(self.port + 1, taken=[self.port])
 
     def command(self) -> list[str]:
         return [
@@ -121,10 +127,11 @@ class LocalKafka(LocalProcess):
                 answer = _ask(connection, _METADATA, 1, struct.pack(">i", 0))
         except (OSError, struct.error):
             return False
-        return answer[:4] == struct.pack(">i", 1)
+        return len(answer) >= 4 and struct.unpack(">i", answer[:4]) >= (1,)  # noqa: PLR2004 - a number's four bytes
 
-    def _properties(self, logs: Path, controller_port: int) -> str:
-        settings = {
+    def settings(self, logs: Path, controller_port: int) -> dict[str, Any]:
+        """What `server.properties` says."""
+        return {
             "process.roles": "broker,controller",
             "node.id": 1,
             # Not written into the log (as a dynamic quorum's would be), so that the port may change.
@@ -162,15 +169,14 @@ class LocalKafka(LocalProcess):
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             "log.index.size.max.bytes": 1024 * 1024,
         }
-        return "".join(f"{key}={value}\n" for key, value in settings.items())
 
     def _format(self, controller_port: int) -> None:
         fresh = self._logs.with_suffix(".new")
         settings = self.state / "format.properties"
-        settings.write_text(self._properties(fresh, controller_port))
+        settings.write_text(_properties(self.settings(fresh, controller_port)))
         tool = [str(self._java), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*tool, "--ignore-formatted", "-t", _cluster_id(), "-c", str(settings)],
+            [*tool, "--ignore-formatted", "-t", self.cluster_id, "-c", str(settings)],
             env=self.environment(),
             capture_output=True,
             text=True,
@@ -193,7 +199,11 @@ def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> byte
     return answer.read(length)[4:]
 
 
-def _cluster_id() -> str:
+def _properties(settings: Mapping[str, Any]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def new_cluster_id() -> str:
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text

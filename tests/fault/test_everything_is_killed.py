@@ -3,40 +3,16 @@
 import os
 import signal
 import uuid
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.fault.load import Sent, has_come_to_its_end, mails_told, send
-from tests.support.auditing import auditors_check
-from tests.support.running import Client, RunningStack, eventually, log_lines
+from tests.fault.load import send
+from tests.fault.settling import settled
+from tests.support.running import RunningStack, log_lines
 
 #: `AKASHI_FAULT_APPLICATIONS=2000` for a long run.
 APPLICATIONS = int(os.environ.get("AKASHI_FAULT_APPLICATIONS", "240"))
-SETTLE_SECONDS = 120
-
-
-async def _settled(
-    stack: RunningStack, contractor: Client, sent: Sent, mails_before: Counter[str], folder: Path
-) -> Counter[str]:
-    """Everything came to its end and the auditor agrees; the mails that came, by Message-ID."""
-    await eventually(stack.is_whole, SETTLE_SECONDS)
-    await eventually(lambda: has_come_to_its_end(contractor, sent), SETTLE_SECONDS)
-    assert len(await contractor.all_items("/api/applications")) == len(sent.ends), "an application nobody was told of"
-
-    async def all_mails_told() -> bool:
-        return await mails_told(contractor, "sent") == sent.wished_mails
-
-    await eventually(all_mails_told, SETTLE_SECONDS)
-    report = await auditors_check(stack, folder, SETTLE_SECONDS)
-    assert not sent.ends.keys() & {str(application_id) for application_id, _ in report.pending}
-    mails = await stack.mails_by_message_id() - mails_before
-    assert len(mails) == sent.wished_mails, "every wished mail, and no other"
-    guarantees = await contractor.all_items("/api/guarantees")
-    assert len({guarantee["contract_number"] for guarantee in guarantees}) == len(guarantees)
-    assert sum(guarantee["form"] == "electronic" for guarantee in guarantees) == sent.electronic
-    return mails
 
 
 @pytest.mark.timeout(900)
@@ -62,7 +38,7 @@ async def test_kill_9_loses_nothing_and_doubles_nothing(
     sent = await send(contractor, APPLICATIONS, after_each=kill_on_plan)
 
     assert not plan, "every kill happened"
-    mails = await _settled(stack, contractor, sent, mails_before, tmp_path)
+    mails = await settled(stack, contractor, sent, mails_before, tmp_path)
     # Step 8: a letter may go twice only where the notifier died between SMTP and its own note.
     if "notifier" not in victims:
         assert mails.total() == len(mails)
@@ -82,7 +58,7 @@ async def test_a_frozen_process_that_thaws_doubles_nothing(stack: RunningStack, 
 
     sent = await send(contractor, 80, after_each=freeze_and_thaw)
 
-    await _settled(stack, contractor, sent, mails_before, tmp_path)
+    await settled(stack, contractor, sent, mails_before, tmp_path)
 
 
 async def test_a_service_drains_on_sigterm_and_ends_with_0(stack: RunningStack, tmp_path: Path) -> None:
@@ -96,7 +72,7 @@ async def test_a_service_drains_on_sigterm_and_ends_with_0(stack: RunningStack, 
 
     sent = await send(contractor, 40, after_each=stop_politely)
 
-    mails = await _settled(stack, contractor, sent, mails_before, tmp_path)
+    mails = await settled(stack, contractor, sent, mails_before, tmp_path)
     assert mails.total() == len(mails), "a drained notifier repeats no mail"
     for service in ("intake", "issuer", "registry", "notifier"):
         assert any(line["event"] == "service.down" for line in log_lines(stack, service))

@@ -8,6 +8,7 @@ import email
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import httpx
 import pytest
 
 from chassis.kafka import KafkaAccess
+from chassis.kafka_acls import ensure_acls
 from chassis.kafka_topics import ensure_topics
 from console import accounts
 from console.audit import check
@@ -36,6 +38,7 @@ from deploy.local.state import PREFERRED_PORTS, free_port, open_state
 from deploy.secrets import make_secrets
 from schemas.applications import Contractor
 from tests.support.browser import PASSWORD
+from tests.support.cluster import Cluster
 from tests.support.stack import in_containers, open_folder, running_broker, running_server
 from tests.support.waiting import eventually
 
@@ -196,12 +199,23 @@ def _in_progress(answer: httpx.Response) -> bool:
 
 
 @asynccontextmanager
-async def running_stack() -> AsyncIterator[RunningStack]:
-    """Bring a stack up, and down again with everything it stored."""
+async def running_stack(cluster: Cluster | None = None, secrets: Path | None = None) -> AsyncIterator[RunningStack]:
+    """Bring a stack up, and down again with everything it stored.
+
+    On `cluster`, if there is one, with the `secrets` that it was started with.
+    """
     with ExitStack() as opened:
         state = opened.enter_context(open_folder()) / "state"
         environment, left_out, outside = opened.enter_context(_neighbours(state))
-        if left_out:
+        if cluster is not None:
+            assert secrets is not None
+            open_state(state)
+            shutil.copytree(secrets, state / "secrets")
+            environment = {**environment, "AKASHI_KAFKA_BOOTSTRAP": cluster.bootstrap}
+            left_out = ("kafka",)
+            await ensure_topics(cluster.access())
+            await ensure_acls(cluster.access())
+        elif left_out:
             await ensure_topics(KafkaAccess(environment["AKASHI_KAFKA_BOOTSTRAP"]))
         options = [option for part in left_out for option in ("--without", part)]
         akashi = [sys.executable, "-m", "console.main"]

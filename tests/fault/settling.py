@@ -1,0 +1,33 @@
+"""What must be so after a fault, when everything that was accepted has come to its end."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from tests.fault.load import Sent, has_come_to_its_end, mails_told
+from tests.support.auditing import auditors_check
+from tests.support.running import Client, RunningStack, eventually
+
+SETTLE_SECONDS: Final = 120
+
+
+async def settled(
+    stack: RunningStack, contractor: Client, sent: Sent, mails_before: Counter[str], folder: Path
+) -> Counter[str]:
+    """Everything came to its end and the auditor agrees; the mails that came, by Message-ID."""
+    await eventually(stack.is_whole, SETTLE_SECONDS)
+    await eventually(lambda: has_come_to_its_end(contractor, sent), SETTLE_SECONDS)
+    assert len(await contractor.all_items("/api/applications")) == len(sent.ends), "an application nobody was told of"
+
+    async def all_mails_told() -> bool:
+        return await mails_told(contractor, "sent") == sent.wished_mails
+
+    await eventually(all_mails_told, SETTLE_SECONDS)
+    report = await auditors_check(stack, folder, SETTLE_SECONDS)
+    assert not sent.ends.keys() & {str(application_id) for application_id, _ in report.pending}
+    mails = await stack.mails_by_message_id() - mails_before
+    assert len(mails) == sent.wished_mails, "every wished mail, and no other"
+    guarantees = await contractor.all_items("/api/guarantees")
+    assert len({guarantee["contract_number"] for guarantee in guarantees}) == len(guarantees)
+    assert sum(guarantee["form"] == "electronic" for guarantee in guarantees) == sent.electronic
+    return mails
