@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench proof pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench fault proof pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/akashi openapi check
 
 check: lint test ## Everything that must hold: lint, then test
+
+fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to
+	AKASHI_FAULT_KILLS=$(or $(KILLS),200) AKASHI_FAULT_APPLICATIONS=$(or $(APPLICATIONS),2000) $(BIN)/pytest $(or $(ARGS),tests/fault)
 
 bench: bootstrap ## Measure how much goes through
 	$(BIN)/python -m tests.bench $(ARGS)

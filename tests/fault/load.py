@@ -19,6 +19,10 @@ class Sent:
     ends: dict[str, dict[str, str]] = field(default_factory=dict)
     wished_mails: int = 0
 
+    def add(self, other: "Sent") -> None:
+        self.ends |= other.ends
+        self.wished_mails += other.wished_mails
+
     @property
     def electronic(self) -> int:
         return sum(status == "issued" for ends in self.ends.values() for status in ends.values())

@@ -1,0 +1,39 @@
+"""A table at the end: what each fault came to."""
+
+from collections.abc import Generator
+from dataclasses import asdict, fields
+
+import pytest
+
+from tests.fault.settling import FIGURES, Figures
+
+#: Travels with the report, also from another process.
+_PROPERTY = "fault"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        report.user_properties.extend((_PROPERTY, asdict(figures)) for figures in FIGURES)
+        FIGURES.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = [
+        (report.nodeid.split("::")[-1], figures)
+        for report in terminalreporter.stats.get("passed", [])
+        for name, figures in report.user_properties
+        if name == _PROPERTY
+    ]
+    if not rows:
+        return
+    names = [field.name for field in fields(Figures)]
+    terminalreporter.section("what the faults came to")
+    terminalreporter.write_line("  ".join(name.replace("_", " ") for name in names))
+    for test, figures in rows:
+        cells = "  ".join(f"{round(figures[name], 1):>{len(name)}}" for name in names)
+        terminalreporter.write_line(f"{cells}  {test}")

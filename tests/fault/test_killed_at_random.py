@@ -1,0 +1,50 @@
+"""kill -9 of anything at any moment, one after the other, while applications come in."""
+
+import asyncio
+import os
+import random
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.fault.load import send
+from tests.fault.settling import settled
+from tests.support.running import RunningStack, eventually
+
+#: `make fault` kills 200 times. The seed decides whom, and after which pauses.
+KILLS = int(os.environ.get("AKASHI_FAULT_KILLS", "12"))
+SEED = int(os.environ.get("AKASHI_FAULT_SEED", "1"))
+VICTIMS = ("intake", "issuer", "registry", "notifier", "kafka", "postgres")
+#: Brokers and databases take long to come back; mostly it is a service.
+WEIGHTS = (6, 6, 6, 6, 1, 1)
+ROUND = 20
+
+
+@pytest.mark.timeout(300 + 12 * KILLS)
+async def test_whoever_is_killed_whenever_nothing_is_lost(stack: RunningStack, tmp_path: Path) -> None:
+    if stack.outside:
+        pytest.skip("testcontainers' database is not restarted here; the local one is")
+    dice = random.Random(SEED)
+    contractor = await stack.contractor(f"random-{uuid.uuid4().hex[:8]}")
+    mails_before = await stack.mails_by_message_id()
+    killing = asyncio.create_task(_kill(stack, dice))
+    sent = await send(contractor, ROUND)
+    while not killing.done():
+        sent.add(await send(contractor, ROUND))
+        # As much as there is time to look through afterwards.
+        await asyncio.wait({killing}, timeout=1)
+    assert await killing == KILLS
+
+    await settled(stack, contractor, sent, mails_before, tmp_path)
+
+
+async def _kill(stack: RunningStack, dice: random.Random) -> int:
+    """Each as soon as it runs, and after a pause of its own; how many were killed."""
+    for _ in range(KILLS):
+        (victim,) = dice.choices(VICTIMS, WEIGHTS)
+        # No wait for anything: when it comes is the fault.
+        await asyncio.sleep(dice.uniform(0, 1.5))
+        await eventually(lambda victim=victim: stack.part(victim).pid is not None, 60)
+        stack.kill(victim)
+    return KILLS
