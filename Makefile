@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench fault proof pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench fault proof sbom pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,9 @@ bench: bootstrap ## Measure how much goes through
 
 proof: bootstrap ## Export 100,000 certificates, destroy everything, and make an equal registry of the export
 	AKASHI_PROOF_CERTIFICATES=$(or $(CERTIFICATES),100000) $(BIN)/pytest -s tests/integration/console/test_on_an_empty_machine.py
+
+sbom: bootstrap ## List everything that others wrote, with hashes, as CycloneDX (sbom.cdx.json)
+	$(BIN)/python -m deploy.sbom > sbom.cdx.json
 
 pictures: bootstrap ## Make the pictures of the README again (needs Chromium)
 	$(BIN)/python -m tests.browser.pictures docs/pictures

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,16 @@ async def test_whoever_is_killed_whenever_nothing_is_lost(stack: RunningStack, t
     await settled(stack, contractor, sent, mails_before, tmp_path)
 
 
+def _runs(stack: RunningStack, name: str) -> bool:
+    return stack.part(name).pid is not None
+
+
 async def _kill(stack: RunningStack, dice: random.Random) -> int:
     """Each as soon as it runs, and after a pause of its own; how many were killed."""
     for _ in range(KILLS):
         (victim,) = dice.choices(VICTIMS, WEIGHTS)
         # No wait for anything: when it comes is the fault.
         await asyncio.sleep(dice.uniform(0, 1.5))
-        await eventually(lambda victim=victim: stack.part(victim).pid is not None, 60)
+        await eventually(partial(_runs, stack, victim), 60)
         stack.kill(victim)
     return KILLS
