@@ -22,6 +22,7 @@ _PRINCIPAL: Final = "User:"
 _EVERY: Final = "*"
 _ANY: Final = 1
 _POLL_SECONDS: Final = 0.05
+_OBEYED_SECONDS: Final = 30
 _ALLOW: Final = 3
 _LITERAL: Final = 3
 
@@ -75,7 +76,7 @@ async def ensure_acls(access: KafkaAccess) -> tuple[list[str], list[str]]:
     """Make the broker's rules about our users those that are declared; what was granted, and what was taken away.
 
     Rules about anybody else are left alone, and a broker that asks nobody who they are has none. Raises `KafkaError`
-    where this user may not make them.
+    where this user may not make them, `TimeoutError` where the broker does not obey.
     """
     if access.protocol == "PLAINTEXT":
         return [], []
@@ -90,8 +91,9 @@ async def ensure_acls(access: KafkaAccess) -> tuple[list[str], list[str]]:
             answer = await client.send(client.get_random_node(), DeleteAclsRequest(*rule.arguments()))
             _raise_for(each[:2] for each in answer.filter_responses)
         # 3. The answers came from the controller. Brokers obey as soon as they have read of it.
-        while await _differing(client) != ([], []):
-            await asyncio.sleep(_POLL_SECONDS)
+        async with asyncio.timeout(_OBEYED_SECONDS):
+            while await _differing(client) != ([], []):
+                await asyncio.sleep(_POLL_SECONDS)
     return [str(rule) for rule in missing], [str(rule) for rule in extra]
 
 

@@ -287,14 +287,14 @@ class _Running:
 def _health(running: _Running) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
-    no: dict[int | str, dict[str, Any]] = {503: {"description": "No"}}
+    or_not: dict[int | str, dict[str, Any]] = {503: {"description": "No"}}
 
-    @router.get("/health/live", summary="Is this process moving? Asks no neighbour.", responses=no)
+    @router.get("/health/live", summary="Is this process moving? Asks no neighbour.", responses=or_not)
     async def live() -> JSONResponse:
         stale = [progress.name for progress in running.progresses if progress.is_stale]
         return JSONResponse({"live": not stale, "stale": stale}, status_code=503 if stale else 200)
 
-    @router.get("/health/ready", summary="Can this process do its work now?", responses=no)
+    @router.get("/health/ready", summary="Can this process do its work now?", responses=or_not)
     async def ready() -> JSONResponse:
         missing = await running.missing()
         return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)

@@ -119,7 +119,8 @@ async def _group_offsets(admin: AIOKafkaAdminClient, group: str) -> Any:
 def unreachable(kafka: KafkaAccess, error: Exception) -> Problem:
     return Problem(
         f"Kafka at {kafka.bootstrap} can't be reached ({type(error).__name__}): "
-        "start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP."
+        "start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP. "
+        f"Whether it refused the user {kafka.user or 'without a name'} is in its log."
     )
 
 
