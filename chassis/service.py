@@ -28,6 +28,7 @@ from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.telemetry import configure_logs
 from chassis.web import problems, tokens
+from chassis.web.body_limit import BodyLimit
 from chassis.web.correlation import Correlation
 
 log = structlog.get_logger()
@@ -128,6 +129,7 @@ def make_app(service: Service) -> FastAPI:
     )
     site = service.site if service.runtime.settings.role != "worker" else None
     problems.install(app, site.answer if site is not None else None)
+    app.add_middleware(BodyLimit, largest_bytes=problems.LARGEST_BODY_BYTES)
     app.add_middleware(Correlation)
     app.include_router(_health(running))
     if service.runtime.settings.role != "worker":
@@ -140,6 +142,7 @@ def make_app(service: Service) -> FastAPI:
         if service.schemas:
             document["components"]["schemas"].update(service.schemas)
         tokens.declare(document)
+        problems.declare(document)
     return app
 
 

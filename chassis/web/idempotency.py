@@ -17,7 +17,6 @@ from chassis.postgres import Transaction
 from chassis.web.problems import Problem, not_json
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
-BODY_LIMIT_BYTES = 64 * 1024
 
 #: Held until the transaction ends; a second request under the same key does not wait.
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 0))"
@@ -79,13 +78,3 @@ async def once(tx: Transaction, write: Write, act: Callable[[], Awaitable[Answer
     answer = await act()
     await tx.execute(INSERT, write.scope, write.key, write.fingerprint, answer.status, json.dumps(answer.body), now)
     return answer
-
-
-async def read_body(request: Request) -> bytes:
-    """The body, up to a limit. Problem 413 beyond it."""
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > BODY_LIMIT_BYTES:
-            raise Problem(413, "too-large", f"The body is larger than {BODY_LIMIT_BYTES} bytes.")
-    return bytes(chunks)

@@ -35,7 +35,6 @@ from chassis.postgres import Transaction
 from chassis.sealing import DataKey
 from chassis.settings import ServiceSettings
 from chassis.web import sessions
-from chassis.web.idempotency import read_body
 from chassis.web.problems import Problem
 from chassis.web.sessions import Signed
 from chassis.web.tokens import Principal
@@ -177,7 +176,7 @@ class Site:
             origin is None or urlsplit(origin).netloc == request.headers.get("host")
         )
         try:
-            text = (await read_body(request)).decode()
+            text = (await request.body()).decode()
             fields = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
         except ValueError:
             raise Problem(400, "not-a-form", "The body is not a form.") from None

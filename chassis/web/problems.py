@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -18,6 +18,8 @@ from structlog.contextvars import get_contextvars
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+#: Of any request.
+LARGEST_BODY_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def install(app: FastAPI, page: Page | None = None) -> None:
     @app.exception_handler(HTTPException)
     async def answer_http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return answer(request, too_large())
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(sorted(_allowed(request)))
         return answer(request, Problem(error.status_code, "http", str(error.detail), headers=headers))
@@ -184,6 +188,23 @@ def no_strange_parameters(request: Request) -> None:
 def _parameters(dependant: Dependant) -> set[str]:
     own = {parameter.alias for parameter in dependant.query_params}
     return own.union(*(_parameters(each) for each in dependant.dependencies))
+
+
+def declare(document: dict[str, Any]) -> None:
+    """Say in an OpenAPI document that whatever takes a body takes none that is too large."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if "requestBody" in operation:
+                operation["responses"] |= _described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def _described(status: HTTPStatus) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    return {str(status.value): {"description": status.phrase, "content": content}}
+
+
+def too_large() -> Problem:
+    return Problem(413, "too-large", f"The body is larger than {LARGEST_BODY_BYTES} bytes.")
 
 
 def not_json() -> Problem:

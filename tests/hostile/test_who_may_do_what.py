@@ -204,7 +204,13 @@ CLOSED: Final = pages()
 def page_address(page: Operation, scene: Scene, *, existing: bool = True) -> str:
     application, number = (scene.application, scene.number) if existing else NOBODYS
     query = f"?earlier={application}" if page.path.endswith("/already") else ""
-    names = {"application_id": application, "number": number, "surety_id": scene.surety, "draft_id": uuid.uuid4()}
+    names = {
+        "application_id": application,
+        "number": number,
+        "contract_number": number,
+        "surety_id": scene.surety,
+        "draft_id": uuid.uuid4(),
+    }
     return page.path.format(**names, version=1) + query
 
 
@@ -251,6 +257,23 @@ async def test_a_page_about_somebody_elses_says_what_it_says_of_nothing(
     assert seen[0] == seen[1]
     # A purchaser's certificate is asked for again, with its key.
     assert seen[0][0] == 404 or seen[0] == (200, "/purchaser/certificates")
+
+
+SIGN_INS: Final = [Operation(service, "POST", f"/{portal}/sign-in") for service, portal in PORTALS.items()]
+
+
+@pytest.mark.parametrize("operation", [each for each in GUARDED + CLOSED + SIGN_INS if each.method == "POST"], ids=str)
+async def test_nobody_has_a_larger_body_read_than_any_may_be(
+    operation: Operation, stack: RunningStack, scene: Scene
+) -> None:
+    kind = {"Content-Type": "application/json" if operation in GUARDED else "application/x-www-form-urlencoded"}
+    async with stack.http(operation.service) as client:
+        answer = await client.post(page_address(operation, scene), content=b" " * 2**20, headers=kind)
+
+    # Or, before it was read, not to this one.
+    assert answer.status_code in {413, 401, 303}, answer.text
+    if answer.status_code == 413 and operation in GUARDED:
+        assert answer.json()["type"] == "urn:akashi:problem:too-large"
 
 
 def test_every_address_is_tried() -> None:

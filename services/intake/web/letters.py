@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from chassis.web.idempotency import once, read_body, write_of
+from chassis.web.idempotency import once, write_of
 from chassis.web.problems import documented
 from services.intake import handlers
 from services.intake.messages import handlers as messages
@@ -44,7 +44,7 @@ def make_router(counter: Counter) -> APIRouter:
         },
     )
     async def write_message(request: Request, application_id: UUID) -> JSONResponse:
-        body = await read_body(request)
+        body = await request.body()
         async with runtime.transaction() as tx:
             person = await counter.who(tx, request, "applications")
             document = handlers.parse_json(body)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from chassis.postgres import Transaction
 from chassis.service import Runtime
-from chassis.web.idempotency import Answer, once, read_body, write_of
+from chassis.web.idempotency import Answer, once, write_of
 from chassis.web.paging import Cursor, Limit
 from chassis.web.problems import documented
 from chassis.web.tokens import Principal, authenticate
@@ -67,7 +67,7 @@ def make_router(counter: Counter) -> APIRouter:
         },
     )
     async def submit(request: Request) -> JSONResponse:
-        body = await read_body(request)
+        body = await request.body()
         async with runtime.transaction() as tx:
             person = await counter.who(tx, request, "applications")
             document = handlers.parse_json(body)
