@@ -65,9 +65,8 @@ def test_what_could_be_a_secret_is_known_not_to_be_one(tracked: list[str]) -> No
 
 
 def test_a_secret_would_be_found(tmp_path) -> None:
-    (tmp_path / "settings.py").write_text(
-        'password = "dGhpcyBpcyBzZWNyZXQK9x"\nkey = """-----BEGIN EC PRIVATE KEY-----"""\n'
-    )
+    begin = "-----BEGIN EC " + "PRIVATE KEY-----"
+    (tmp_path / "settings.py").write_text(f'password = "dGhpcyBpcyBzZWNyZXQK9x"\nkey = """{begin}"""\n')
 
     kinds = {kind for _, kind in found([str(tmp_path / "settings.py")], [*SHAPES, *GUESSES])}
 
