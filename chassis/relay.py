@@ -52,7 +52,7 @@ class Relay:
         self._kafka = kafka
         self._outbox = outbox
         self._progress = progress
-        #: Kafka did not acknowledge in time what it was given last.
+        #: Something waits that Kafka did not acknowledge in time.
         self.is_overdue = False
 
     async def run(self) -> None:
@@ -101,6 +101,7 @@ class Relay:
         rows = await connection.fetch(SELECT_OLDEST, BATCH)
         self._progress.beat()
         if not rows:
+            self.is_overdue = False
             OUTBOX_PENDING.set(0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._outbox.committed.wait(), timeout=POLL_SECONDS)
