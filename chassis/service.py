@@ -5,7 +5,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import asyncpg
@@ -137,13 +137,23 @@ def make_app(service: Service) -> FastAPI:
             app.include_router(router, dependencies=[Depends(problems.no_strange_parameters)])
         if site is not None:
             site.install(app)
-        # Last: a route that is added afterwards makes FastAPI forget the document.
-        document = app.openapi()
-        if service.schemas:
-            document["components"]["schemas"].update(service.schemas)
+        app.openapi = _contract(app.openapi, service.schemas)  # type: ignore[method-assign]  # as FastAPI has it extended
+    return app
+
+
+def _contract(generate: Callable[[], dict[str, Any]], schemas: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+    """The document with what FastAPI cannot know of. Made when somebody asks for it, and once."""
+
+    @cache
+    def contract() -> dict[str, Any]:
+        document = generate()
+        if schemas:
+            document["components"]["schemas"].update(schemas)
         tokens.declare(document)
         problems.declare(document)
-    return app
+        return document
+
+    return contract
 
 
 def serve(service: Service) -> None:

@@ -81,12 +81,15 @@ class ProblemDocument(BaseModel):
     errors: list[dict[str, str]] | None = None
 
 
+_CONTENT: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses=` of a route: each of these statuses answers with a problem document."""
     return {
         status: {
             "model": ProblemDocument,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+            "content": _CONTENT,
         }
         for status in sorted({*statuses, 503})
     }
@@ -178,7 +181,7 @@ def _allowed(request: Request) -> set[str]:
 def no_strange_parameters(request: Request) -> None:
     """A dependency of routers: a mistyped parameter is told, not overlooked. Pages take what links bring along."""
     route: APIRoute = request.scope["route"]
-    if not route.include_in_schema:
+    if not route.include_in_schema or not request.query_params:
         return
     known = _parameters(route.dependant)
     if strange := [name for name in request.query_params if name not in known]:
@@ -195,12 +198,8 @@ def declare(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             if "requestBody" in operation:
-                operation["responses"] |= _described(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-
-
-def _described(status: HTTPStatus) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    return {str(status.value): {"description": status.phrase, "content": content}}
+                described = {"description": HTTPStatus.REQUEST_ENTITY_TOO_LARGE.phrase, "content": _CONTENT}
+                operation["responses"]["413"] = described
 
 
 def too_large() -> Problem:

@@ -38,7 +38,8 @@ async def settled(
     began = time.monotonic()
     await eventually(stack.is_whole, SETTLE_SECONDS)
     await eventually(lambda: has_come_to_its_end(contractor, sent), SETTLE_SECONDS)
-    assert len(await contractor.all_items("/api/applications")) == len(sent.ends), "an application nobody was told of"
+    applications = await contractor.all_items("/api/applications")
+    assert len(applications) == len(sent.ends), "an application nobody was told of"
 
     async def all_mails_told() -> bool:
         return await mails_told(contractor, "sent") == sent.wished_mails
@@ -50,15 +51,16 @@ async def settled(
     mails = await stack.mails_by_message_id() - mails_before
     assert len(mails) == sent.wished_mails, "every wished mail, and no other"
     guarantees = await contractor.all_items("/api/guarantees")
-    assert len({guarantee["contract_number"] for guarantee in guarantees}) == len(guarantees)
+    numbers = {guarantee["contract_number"] for guarantee in guarantees}
+    assert len(numbers) == len(guarantees)
     assert sum(guarantee["form"] == "electronic" for guarantee in guarantees) == sent.electronic
     FIGURES.append(
         Figures(
             accepted=len(sent.ends),
             certificates=sent.electronic,
             mails=len(mails),
-            lost=len(sent.ends) - len(await contractor.all_items("/api/applications")),
-            certificates_doubled=len(guarantees) - len({guarantee["contract_number"] for guarantee in guarantees}),
+            lost=len(sent.ends) - len(applications),
+            certificates_doubled=len(guarantees) - len(numbers),
             mails_doubled=mails.total() - len(mails),
             seconds_late=settled_at - began,
         )

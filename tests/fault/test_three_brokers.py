@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
 from console.kafka_reading import open_admin
+from console.topic_check import check_topics
 from deploy.secrets import make_secrets
 from schemas import topics
 from tests.fault.load import has_come_to_its_end, send
@@ -34,8 +34,8 @@ def secrets() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster(secrets: Path) -> Iterator[Cluster]:
-    with ExitStack() as opened:
-        yield opened.enter_context(running_cluster(opened.enter_context(open_folder()), secrets))
+    with open_folder() as folder, running_cluster(folder, secrets) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ async def is_complete(cluster: Cluster) -> bool:
 
 async def test_topics_have_three_replicas_and_need_two(cluster: Cluster, on_three: RunningStack) -> None:
     await eventually(lambda: is_complete(cluster), RECOVERY_SECONDS)
+    assert await check_topics(cluster.access()) == []
 
 
 @pytest.mark.parametrize("broker", range(3))

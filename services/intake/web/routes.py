@@ -60,7 +60,7 @@ def make_router(counter: Counter) -> APIRouter:
         summary="Apply for guarantees (保証申込)",
         status_code=202,
         response_model=Accepted,
-        responses=documented(400, 401, 403, 409, 413, 422),
+        responses=documented(400, 401, 403, 409, 422),
         openapi_extra={
             "requestBody": {"required": True, "content": {"application/json": {"schema": _FORM_SCHEMA}}},
             "parameters": [IDEMPOTENCY_KEY],

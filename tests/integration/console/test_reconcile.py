@@ -28,6 +28,7 @@ from deploy.secrets import SERVICES
 from reference.reader import Reference
 from schemas.contract_number import compose
 from schemas.topics import GROUPS
+from tests.integration.console.conftest import environment_of
 from tests.support.databases import Databases
 from tests.support.keys import Keyring
 from tests.support.stack import Broker
@@ -605,14 +606,7 @@ async def test_watching_outlives_a_database_that_is_away(reference: Reference, e
 
 
 def typed(stack: Stack, *arguments: str) -> Result:
-    environment = {
-        "AKASHI_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-        "AKASHI_KAFKA_SECURITY_PROTOCOL": stack.kafka_security_protocol,
-        "AKASHI_POSTGRES_HOST": stack.postgres_host,
-        "AKASHI_POSTGRES_PORT": str(stack.postgres_port),
-        "AKASHI_SECRETS_DIR": str(stack.secrets_dir),
-    }
-    return CliRunner(env=environment).invoke(app, ("audit", "reconcile", *arguments), catch_exceptions=False)
+    return CliRunner(env=environment_of(stack)).invoke(app, ("audit", "reconcile", *arguments), catch_exceptions=False)
 
 
 def test_the_command_exits_by_what_it_found(empty: Stack) -> None:
