@@ -28,6 +28,7 @@ from chassis.lifecycle import Progress
 from chassis.metrics import BATCH_RETRIES, BATCH_SECONDS, CONSUMER_STOPPED, EVENTS_HANDLED
 from chassis.outbox import Outbox
 from chassis.postgres import REFUSED, Pool, Transaction, transaction
+from chassis.tls import trusting
 from schemas import topics
 from schemas.event import Event
 
@@ -282,7 +283,8 @@ def _security(kafka: KafkaAccess) -> SASLPlaintext | None:
     """As FastStream wants to be told it."""
     if kafka.protocol == "PLAINTEXT":
         return None
-    return SASLPlaintext(kafka.user, kafka.password, use_ssl=False)
+    context = trusting(kafka.ca_file) if kafka.protocol == "SASL_SSL" else None
+    return SASLPlaintext(kafka.user, kafka.password, ssl_context=context, use_ssl=context is not None)
 
 
 def make_broker(kafka: KafkaAccess, *, client_id: str, drain_seconds: float) -> KafkaBroker:

@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from chassis.tls import trusting
 
 #: As Kafka calls it: `security.protocol`. PLAINTEXT is for a broker that asks nobody who they are.
-SecurityProtocol = Literal["PLAINTEXT", "SASL_PLAINTEXT"]
+#: SASL_SSL: whoever asks who we are shows first who it is, and nobody between reads along.
+SecurityProtocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"]
 #: The setting that says so.
 PROTOCOL: Final = "AKASHI_KAFKA_SECURITY_PROTOCOL"
 
@@ -17,7 +21,7 @@ OPERATOR: Final = "operator"
 
 _MECHANISM: Final = "PLAIN"
 
-# That passwords pass in the clear where there is no TLS is said in docs/decisions/0034, not at every connection.
+# That passwords pass in the clear where there is no TLS is said in docs/decisions/0036, not at every connection.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in record.getMessage())
 
 
@@ -29,16 +33,20 @@ class KafkaAccess:
     protocol: SecurityProtocol = "PLAINTEXT"
     user: str = ""
     password: str = field(default="", repr=False)
+    #: With SASL_SSL: whose certificates count. The system's authorities' when there is none.
+    ca_file: Path | None = None
 
     def options(self) -> dict[str, Any]:
-        """Arguments of every aiokafka client."""
+        """Arguments of every aiokafka client. Raises `CertificateUnusable`."""
         return {"bootstrap_servers": self.bootstrap, **self.security()}
 
     def security(self) -> dict[str, Any]:
         """The part of `options` that says as whom."""
         if self.protocol == "PLAINTEXT":
             return {}
+        over_tls = {"ssl_context": trusting(self.ca_file)} if self.protocol == "SASL_SSL" else {}
         return {
+            **over_tls,
             "security_protocol": self.protocol,
             "sasl_mechanism": _MECHANISM,
             "sasl_plain_username": self.user,
@@ -49,7 +57,7 @@ class KafkaAccess:
 def protocol_of(environment: Mapping[str, str]) -> SecurityProtocol:
     """What the environment says. Raises `ValueError` where that is none."""
     match environment.get(PROTOCOL) or "SASL_PLAINTEXT":
-        case "PLAINTEXT" | "SASL_PLAINTEXT" as named:
+        case "PLAINTEXT" | "SASL_PLAINTEXT" | "SASL_SSL" as named:
             return named
         case other:
-            raise ValueError(f"{PROTOCOL} is {other!r}: set PLAINTEXT or SASL_PLAINTEXT")
+            raise ValueError(f"{PROTOCOL} is {other!r}: set one of {', '.join(get_args(SecurityProtocol))}")

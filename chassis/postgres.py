@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import structlog
 
 from chassis.settings import ServiceSettings
+from chassis.tls import distrust, trusting
 
 if TYPE_CHECKING:
     #: A connection inside an open transaction. Handlers get one; they neither commit nor open their own.
@@ -61,7 +63,15 @@ def address(settings: ServiceSettings, service: str) -> dict[str, Any]:
         "server_settings": {**SESSION, "application_name": f"akashi-{service}"},
         "command_timeout": 60,
         "timeout": 10,
+        **over_tls(settings.postgres_ca_file),
     }
+
+
+def over_tls(ca_file: Path | None) -> dict[str, Any]:
+    """Connection arguments: with a file, nothing is said before the server has shown a certificate for its name from
+    one of these authorities. Raises `CertificateUnusable`.
+    """
+    return {} if ca_file is None else {"ssl": trusting(ca_file)}
 
 
 async def connect_pool(settings: ServiceSettings, service: str) -> "Pool":
@@ -73,7 +83,7 @@ async def connect_pool(settings: ServiceSettings, service: str) -> "Pool":
                 **address(settings, service), min_size=1, max_size=settings.postgres_pool_size
             )
         except (*UNAVAILABLE, asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-            log.warning("postgres.waiting", error=type(error).__name__)
+            log.warning("postgres.waiting", error=type(error).__name__, **distrust(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -21,12 +22,13 @@ from chassis import migrations
 from chassis.clock import Clock, SystemClock
 from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
 from chassis.lifecycle import Background, Progress
-from chassis.metrics import CONSUMER_LAG
+from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 from chassis.telemetry import configure_logs
+from chassis.tls import CertificateUnusable, distrust, good_until
 from chassis.web import problems, tokens
 from chassis.web.body_limit import BodyLimit
 from chassis.web.correlation import Correlation
@@ -159,13 +161,20 @@ def _contract(generate: Callable[[], dict[str, Any]], schemas: Mapping[str, Any]
 def serve(service: Service) -> None:
     """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke."""
     settings = service.runtime.settings
+    try:
+        settings.require_certificates()
+    except CertificateUnusable as unusable:
+        sys.exit(f"{service.runtime.service} does not start: {unusable}")
     configure_logs(service.runtime.service, settings.log_level)
+    if settings.http_certificate_file is not None:
+        CERTIFICATE_GOOD_UNTIL.set(good_until(settings.http_certificate_file))
     # After a clean stop uvicorn raises the signal once more; the process shall end with 0, not by it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         make_app(service),
         host=settings.http_host,
         port=settings.http_port,
+        ssl_certfile=settings.http_certificate_file,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(settings.drain_seconds),
@@ -246,7 +255,7 @@ class _Running:
             try:
                 await attempt()
             except again as error:
-                log.warning("service.waiting", for_=what, error=type(error).__name__)
+                log.warning("service.waiting", for_=what, error=type(error).__name__, **distrust(error))
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
             else:

@@ -3,11 +3,13 @@
 import base64
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.kafka import KafkaAccess, SecurityProtocol
+from chassis.tls import showing, trusting
 
 Role = Literal["all", "web", "worker"]
 
@@ -43,12 +45,18 @@ class ServiceSettings(BaseSettings):
     kafka_bootstrap: str = "127.0.0.1:9092"
     #: PLAINTEXT where the broker asks nobody who they are.
     kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"
+    #: With SASL_SSL: the authorities (PEM) whose certificate a broker must show; the system's when left out.
+    kafka_ca_file: Path | None = None
     postgres_host: str = "127.0.0.1"
     postgres_port: int = 5432
+    #: TLS with PostgreSQL, and nothing else: the authorities (PEM) whose certificate the server must show for its name.
+    postgres_ca_file: Path | None = None
     postgres_pool_size: int = 10
     secrets_dir: Path = Path("/run/secrets/akashi")
     http_host: str = "127.0.0.1"
     http_port: int = 8000
+    #: HTTPS instead of HTTP: the certificate to show and the key to it, in one file (PEM).
+    http_certificate_file: Path | None = None
     log_level: str = "INFO"
     #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
     cookies_secure: bool = True
@@ -63,7 +71,27 @@ class ServiceSettings(BaseSettings):
         """How this service reaches Kafka. Raises `SecretMissing`."""
         asked = self.kafka_security_protocol != "PLAINTEXT"
         password = self.secrets.text("kafka_password") if asked else ""
-        return KafkaAccess(self.kafka_bootstrap, self.kafka_security_protocol, service, password)
+        return KafkaAccess(
+            self.kafka_bootstrap, self.kafka_security_protocol, service, password, ca_file=self.kafka_ca_file
+        )
+
+    def require_certificates(self) -> None:
+        """Raises `CertificateUnusable` for the first file that is not there or holds something else."""
+        for ca_file in self.ca_files():
+            if ca_file is not None:
+                trusting(ca_file)
+        if self.http_certificate_file is not None:
+            showing(self.http_certificate_file)
+
+    def ca_files(self) -> tuple[Path | None, ...]:
+        """Whose certificates count, neighbour by neighbour."""
+        return self.kafka_ca_file, self.postgres_ca_file
+
+    @model_validator(mode="after")
+    def _a_ca_is_asked_for_what_it_says(self) -> Self:
+        if self.kafka_ca_file is not None and self.kafka_security_protocol != "SASL_SSL":
+            raise ValueError("kafka_ca_file says whom to trust over TLS: set kafka_security_protocol to SASL_SSL, too")
+        return self
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -2,7 +2,9 @@
 
 `AKASHI_KAFKA_BOOTSTRAP`, `AKASHI_POSTGRES_HOST`, `AKASHI_POSTGRES_PORT` and `AKASHI_SECRETS_DIR` (the folder with one
 folder per service) say so; what they leave open is the local stack's. A broker that asks nobody who they are needs
-`AKASHI_KAFKA_SECURITY_PROTOCOL=PLAINTEXT`.
+`AKASHI_KAFKA_SECURITY_PROTOCOL=PLAINTEXT`, one that speaks TLS `SASL_SSL`. `AKASHI_KAFKA_CA_FILE`,
+`AKASHI_POSTGRES_CA_FILE` and `AKASHI_HTTP_CA_FILE` name the authorities whose certificates broker, database and
+services must show.
 """
 
 import os
@@ -12,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from chassis.kafka import ADMINISTRATOR, OPERATOR, KafkaAccess, SecurityProtocol, protocol_of
+from chassis.kafka import ADMINISTRATOR, OPERATOR, PROTOCOL, KafkaAccess, SecurityProtocol, protocol_of
 from deploy.local import status
 from deploy.local.problem import Problem
 from deploy.local.state import state_folder
@@ -21,6 +23,9 @@ KAFKA: Final = "AKASHI_KAFKA_BOOTSTRAP"
 POSTGRES_HOST: Final = "AKASHI_POSTGRES_HOST"
 POSTGRES_PORT: Final = "AKASHI_POSTGRES_PORT"
 SECRETS: Final = "AKASHI_SECRETS_DIR"
+KAFKA_CA: Final = "AKASHI_KAFKA_CA_FILE"
+POSTGRES_CA: Final = "AKASHI_POSTGRES_CA_FILE"
+HTTP_CA: Final = "AKASHI_HTTP_CA_FILE"
 
 _DEFAULT_POSTGRES_PORT: Final = 5432
 
@@ -35,6 +40,10 @@ class Stack:
     #: Holds a folder per service, each with `database_password`, and `postgres/`.
     secrets_dir: Path
     kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"
+    #: With SASL_SSL; the system's authorities when there is none.
+    kafka_ca_file: Path | None = None
+    #: TLS with PostgreSQL, and nothing else.
+    postgres_ca_file: Path | None = None
 
     @property
     def kafka(self) -> KafkaAccess:
@@ -48,7 +57,9 @@ class Stack:
 
     def _kafka_as(self, user: str) -> KafkaAccess:
         password = self.secret(f"{user}/kafka_password") if self.kafka_security_protocol != "PLAINTEXT" else ""
-        return KafkaAccess(self.kafka_bootstrap, self.kafka_security_protocol, user, password)
+        return KafkaAccess(
+            self.kafka_bootstrap, self.kafka_security_protocol, user, password, ca_file=self.kafka_ca_file
+        )
 
     def secret(self, name: str) -> str:
         """`<service>/database_password`, `postgres/superuser_password` …"""
@@ -68,21 +79,46 @@ def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = Tru
     """
     local = _Local(state_folder(environment))
     host, port = _postgres(environment, local) if postgres else ("", 0)
-    protocol = _protocol(environment) if kafka else "PLAINTEXT"
+    protocol, kafka_ca = _kafka_security(environment, local) if kafka else ("PLAINTEXT", None)
     return Stack(
         kafka_bootstrap=(environment.get(KAFKA) or local.address("kafka")) if kafka else "",
         postgres_host=host,
         postgres_port=port,
         secrets_dir=_secrets_dir(environment, local) if postgres or protocol != "PLAINTEXT" else Path(),
         kafka_security_protocol=protocol,
+        kafka_ca_file=kafka_ca,
+        postgres_ca_file=_postgres_ca(environment, local) if postgres else None,
     )
 
 
-def _protocol(environment: Mapping[str, str]) -> SecurityProtocol:
+def find_http_ca(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Whose certificates count at the services' addresses: those of the local stack, unless the environment says it."""
+    if named := environment.get(HTTP_CA):
+        return Path(named).expanduser()
+    state = state_folder(environment)
+    found = status.read(state) if status.is_running(state) else None
+    return _Local(state).ca_file if found is not None and found.tls else None
+
+
+def _kafka_security(environment: Mapping[str, str], local: "_Local") -> tuple[SecurityProtocol, Path | None]:
     try:
-        return protocol_of(environment)
+        protocol = protocol_of(environment)
     except ValueError as error:
         raise Problem(f"{error}.") from None
+    if named := environment.get(KAFKA_CA):
+        if protocol != "SASL_SSL":
+            raise Problem(f"{KAFKA_CA} says whom to trust over TLS: set {PROTOCOL} to SASL_SSL, too.")
+        return protocol, Path(named).expanduser()
+    if not environment.get(PROTOCOL) and not environment.get(KAFKA) and local.speaks_tls:
+        return "SASL_SSL", local.ca_file
+    return protocol, None
+
+
+def _postgres_ca(environment: Mapping[str, str], local: "_Local") -> Path | None:
+    if named := environment.get(POSTGRES_CA):
+        return Path(named).expanduser()
+    is_local = not environment.get(POSTGRES_HOST) and not environment.get(POSTGRES_PORT)
+    return local.ca_file if is_local and local.speaks_tls else None
 
 
 def _postgres(environment: Mapping[str, str], local: "_Local") -> tuple[str, int]:
@@ -123,6 +159,14 @@ class _Local:
             if part.name == name and part.address:
                 return part.address
         raise Problem(f"The stack in {self.state} runs without {name}: start it whole with `akashi up`.")
+
+    @property
+    def speaks_tls(self) -> bool:
+        return self._status.tls
+
+    @property
+    def ca_file(self) -> Path:
+        return self.state / "secrets" / OPERATOR / "ca.pem"
 
     @property
     def secrets_dir(self) -> Path:

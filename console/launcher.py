@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
+from chassis.kafka import OPERATOR
 from deploy.local import kafka_jars
 from deploy.local.problem import Problem, last_lines
 from deploy.local.process import end
@@ -32,8 +33,12 @@ _LOG_LINES = 40
 
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="NAME", help="Leave this part out.")]
 
+Tls = Annotated[
+    bool, typer.Option("--tls", envvar="AKASHI_TLS", help="Let all parts speak TLS with each other, and with you.")
+]
 
-def bring_up(*, without: Iterable[str] = (), console: Console | None = None) -> StackStatus:
+
+def bring_up(*, without: Iterable[str] = (), tls: bool = False, console: Console | None = None) -> StackStatus:
     """Have every part ready, whether it ran before or not. Problem, and nothing runs, when one can't be."""
     shown = console or Console(stderr=True)
     left_out = list(without)
@@ -43,11 +48,13 @@ def bring_up(*, without: Iterable[str] = (), console: Console | None = None) -> 
     if is_running(state):
         if (running := read(state)) and running.parts and [part.name for part in running.parts] != parts:
             raise Problem("The stack is up with other parts than these: `make down` first.")
+        if running and running.parts and running.tls != tls:
+            raise Problem(f"The stack is up {'with' if running.tls else 'without'} TLS: `make down` first.")
     else:
         if "kafka" in parts:
             with _download_bar(shown) as progress:
                 kafka_jars.ensure_jars(progress)
-        supervisor = _start_supervisor(state, left_out)
+        supervisor = _start_supervisor(state, left_out, tls=tls)
     try:
         return _wait_until_ready(state, supervisor, shown)
     except (Problem, KeyboardInterrupt):
@@ -91,17 +98,19 @@ def plainly(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command()
 @plainly
-def up(without: Without = None) -> None:
+def up(without: Without = None, *, tls: Tls = False) -> None:
     """Start everything on this machine, and leave it running."""
     state = state_folder()
     was_up = is_running(state) and (status := read(state)) is not None and status.ready
-    status = bring_up(without=without or ())
+    status = bring_up(without=without or (), tls=tls)
     if was_up:
         typer.echo("The stack is already up.")
     for part in status.parts:
         if part.address.startswith("http"):
             typer.echo(f"  {part.name:<9} {part.address}")
     typer.echo(f"  logs      {state / 'logs'}")
+    if status.tls:
+        typer.echo(f"  authority {state / 'secrets' / OPERATOR / 'ca.pem'}, for browsers and curl --cacert")
 
 
 @app.command()
@@ -190,8 +199,8 @@ def _download_bar(console: Console) -> Iterator[kafka_jars.Progress]:
         yield show
 
 
-def _start_supervisor(state: Path, without: Iterable[str]) -> subprocess.Popen[bytes]:
-    options = [part for name in without for part in ("--without", name)]
+def _start_supervisor(state: Path, without: Iterable[str], *, tls: bool) -> subprocess.Popen[bytes]:
+    options = [*(part for name in without for part in ("--without", name)), *(["--tls"] if tls else [])]
     (state / "logs").mkdir(exist_ok=True)
     with (state / "logs" / "supervisor.log").open("ab") as log:
         return subprocess.Popen(

@@ -12,6 +12,7 @@ from chassis.kafka import KafkaAccess
 from chassis.kafka_acls import ensure_acls
 from chassis.kafka_topics import ensure_topics
 from chassis.postgres import UNAVAILABLE
+from chassis.tls import why_distrusted
 from console.environment import Stack
 from deploy.databases import ensure_databases
 from deploy.local.problem import Problem
@@ -29,7 +30,9 @@ async def set_up(stack: Stack, *, timeout_seconds: float) -> list[str]:
         give_up_at,
         f"PostgreSQL at {stack.postgres_host}:{stack.postgres_port}",
         (*UNAVAILABLE, asyncpg.CannotConnectNowError),
-        lambda: ensure_databases(stack.postgres_host, stack.postgres_port, superuser, passwords),
+        lambda: ensure_databases(
+            stack.postgres_host, stack.postgres_port, superuser, passwords, ca_file=stack.postgres_ca_file
+        ),
     )
     return await _until(
         give_up_at,
@@ -54,8 +57,9 @@ async def _until(
             return await attempt()
         except again as error:
             if time.monotonic() + delay > give_up_at:
+                said = why_distrusted(error) or type(error).__name__
                 raise Problem(
-                    f"{what} did not answer in time ({type(error).__name__}): look at its log, or give more --timeout."
+                    f"{what} did not answer in time ({said}): look at its log, or give more --timeout."
                 ) from None
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from chassis.postgres import SESSION
+from chassis.postgres import SESSION, over_tls
+from chassis.tls import why_distrusted
 from console.environment import Stack
 from deploy.local.problem import Problem
 
@@ -79,10 +80,16 @@ async def connect(
                 "idle_in_transaction_session_timeout": idle_in_transaction_timeout,
             },
             timeout=10,
+            **over_tls(stack.postgres_ca_file),
             # A migration may take its time; a server that is frozen must not take ours.
             command_timeout=600,
         )
     except (OSError, TimeoutError) as error:
+        if why := why_distrusted(error):
+            raise Problem(
+                f"What answers at {stack.postgres_host}:{stack.postgres_port} is not the PostgreSQL to trust ({why}), "
+                "and was told nothing: correct AKASHI_POSTGRES_CA_FILE, or find out who listens there."
+            ) from None
         raise Problem(
             f"PostgreSQL at {stack.postgres_host}:{stack.postgres_port} can't be reached ({type(error).__name__}): "
             "start the stack with `akashi up`, or correct AKASHI_POSTGRES_HOST and AKASHI_POSTGRES_PORT."

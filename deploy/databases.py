@@ -5,21 +5,31 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import asyncpg
+
+from chassis.postgres import over_tls
 
 #: Any number, as long as it is always this one: "akashi" on a telephone keypad.
 _LOCK = 252744
 _ITERATIONS = 4096
 
 
-async def ensure_databases(host: str, port: int, superuser_password: str, passwords: Mapping[str, str]) -> None:
+async def ensure_databases(
+    host: str, port: int, superuser_password: str, passwords: Mapping[str, str], *, ca_file: Path | None = None
+) -> None:
     """Each service named in `passwords` has a role and a database of its own name, and only that role may connect.
 
     Can be repeated and run by several at once. A password that changed is changed in the server, too.
     """
     connection = await asyncpg.connect(
-        host=host, port=port, user="postgres", password=superuser_password, database="postgres"
+        host=host,
+        port=port,
+        user="postgres",
+        password=superuser_password,
+        database="postgres",
+        **over_tls(ca_file),
     )
     try:
         # CREATE DATABASE refuses a transaction, so the lock is the session's.

@@ -14,8 +14,13 @@
     registry/log_key, registry/log_verifier_key                   Ed25519, as C2SP signed-note writes them: the log's
     witness/key, witness/log_verifier_key                         of the witness of this machine, and whom it watches
     registry/witness_verifier_key                                 the public half of the witness'
+    tls/authority.pem                                             key and certificate of the authority for TLS
+    {broker,database,mailbox,witness,<service>}/tls.pem           key and certificate of each that listens
+    {postgres,operator,admin,broker,<service>}/ca.pem             that certificate, for each that calls others
+    broker/client-tls.properties                                  as client.properties, where the broker speaks TLS
 
-Each service is given its own folder and no other. Nobody is given `signing`.
+Each service is given its own folder and no other. Nobody is given `signing` or `tls`. `database` is for the server of
+PostgreSQL itself.
 """
 
 import base64
@@ -32,6 +37,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from chassis.kafka import ADMINISTRATOR, BROKER, OPERATOR
+from deploy.certificates import is_still_good, make_server_certificate, make_tls_authority
 from documents.authority import KeyAndCertificate, make_authority, make_signing_certificate
 from transparency.signatures import KEY_BYTES, SignerKey
 
@@ -40,6 +46,19 @@ SIGNING_LASTS: Final = timedelta(days=3650)
 SERVICES = ("intake", "issuer", "registry", "notifier")
 #: The broker itself, who makes topics and rules, who reads everything, and the services.
 KAFKA_USERS: Final = (BROKER, ADMINISTRATOR, OPERATOR, *SERVICES)
+#: Whoever listens, and the names that others call it by. The issuer's desk is the same program under another name.
+LISTENERS: Final[Mapping[str, tuple[str, ...]]] = {
+    BROKER: ("kafka",),
+    "database": ("postgres",),
+    "mailbox": ("mailbox",),
+    "witness": ("witness",),
+    "intake": ("intake",),
+    "issuer": ("issuer", "desk"),
+    "registry": ("registry",),
+    "notifier": ("notifier",),
+}
+#: Whoever calls others. `postgres` is the folder of whoever makes the databases.
+CALLERS: Final = (*KAFKA_USERS, "postgres")
 _PLAIN_LOGIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
 #: Names of keys are for ever: every checkpoint and every kept proof bears them.
 LOG_NAME: Final = "log.akashi.example/registry"
@@ -60,6 +79,7 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
     users = {user: keep(f"{user}/kafka_password", _password) for user in KAFKA_USERS}
     keep("broker/jaas.conf", partial(_jaas, users))
     keep("broker/client.properties", partial(_client_properties, users[BROKER]))
+    keep("broker/client-tls.properties", partial(_client_tls_properties, users[BROKER]))
 
     for reader in ("intake", "issuer", "notifier"):
         private_key = keep(f"{reader}/private_key", _private_key)
@@ -84,6 +104,22 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
         keep(f"{service}/document_key.pem", signer.key_pem.decode)
         keep(f"{service}/document_chain.pem", (signer.certificate_pem + authority.certificate_pem).decode)
 
+    _make_certificates(keep, datetime.now(UTC))
+
+
+def _make_certificates(keep: "_Keeper", now: datetime) -> None:
+    """For TLS. What is near its end, or of an authority that was taken away, is made anew."""
+    authority = _pair(keep("tls/authority.pem", lambda: _joined(make_tls_authority(now))))
+    for part, names in LISTENERS.items():
+        keep.renew(
+            f"{part}/tls.pem",
+            partial(lambda names: _joined(make_server_certificate(authority, names, now)), names),
+            partial(lambda names, shown: is_still_good(_pair(shown), authority, names, now), names),
+        )
+    certificate = authority.certificate_pem.decode()
+    for part in CALLERS:
+        keep.renew(f"{part}/ca.pem", lambda: certificate, certificate.__eq__)
+
 
 class _Keeper:
     """Writes a value under a name unless there is one already; answers the one that is there."""
@@ -102,13 +138,21 @@ class _Keeper:
             self._write(path, draw())
         return path.read_text()
 
+    def renew(self, name: str, draw: Callable[[], str], is_good: Callable[[str], bool]) -> None:
+        """As above; and what is there, but no good any more, is replaced."""
+        if not is_good(self(name, draw)):
+            self._write(self._root / name, draw(), instead=True)
+
     def _make_folder(self, folder: Path) -> None:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=self._folder_mode)
             folder.chmod(self._folder_mode)
 
-    def _write(self, path: Path, value: str) -> None:
-        """Appear complete or not at all; the first of several wins, because a link never overwrites."""
+    def _write(self, path: Path, value: str, *, instead: bool = False) -> None:
+        """Appear complete or not at all; the first of several wins, because a link never overwrites.
+
+        `instead` of what is there: the last wins.
+        """
         number, name = tempfile.mkstemp(dir=path.parent, prefix=".")
         fresh = Path(name)
         try:
@@ -117,11 +161,14 @@ class _Keeper:
                 file.write(value)
                 file.flush()
                 os.fsync(number)
-            path.hardlink_to(fresh)
+            if instead:
+                fresh.replace(path)
+            else:
+                path.hardlink_to(fresh)
         except FileExistsError:
             pass
         finally:
-            fresh.unlink()
+            fresh.unlink(missing_ok=True)
 
 
 def _password() -> str:
@@ -139,6 +186,12 @@ def _jaas(passwords: Mapping[str, str]) -> str:
 def _client_properties(password: str) -> str:
     login = f'{_PLAIN_LOGIN} required username="{BROKER}" password="{password}";'
     return f"security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config={login}\n"
+
+
+def _client_tls_properties(password: str) -> str:
+    """Read with the folder as working directory: where it is mounted is not known here."""
+    plain = _client_properties(password).replace("SASL_PLAINTEXT", "SASL_SSL")
+    return f"{plain}ssl.truststore.type=PEM\nssl.truststore.location=ca.pem\n"
 
 
 def _random_key() -> str:
@@ -166,7 +219,7 @@ def _authority() -> str:
         valid_from=now - timedelta(days=1),
         valid_until=now + SIGNING_LASTS,
     )
-    return (made.key_pem + made.certificate_pem).decode()
+    return _joined(made)
 
 
 def _signer(authority: KeyAndCertificate, service: str) -> str:
@@ -178,6 +231,10 @@ def _signer(authority: KeyAndCertificate, service: str) -> str:
         valid_from=now - timedelta(days=1),
         valid_until=now + SIGNING_LASTS,
     )
+    return _joined(made)
+
+
+def _joined(made: KeyAndCertificate) -> str:
     return (made.key_pem + made.certificate_pem).decode()
 
 

@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--origin", help="of the log, where it is not called like its key")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8127)
+    parser.add_argument("--certificate", type=Path, help="shown over TLS; with its key in one file")
     given = parser.parse_args()
     try:
         signer = SignerKey.parse((given.secrets / "key").read_text().strip()).as_cosigner()
@@ -139,6 +140,7 @@ def main() -> None:
         app,
         host=given.host,
         port=given.port,
+        ssl_certfile=given.certificate,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -67,11 +67,12 @@ def demo(
     without: Annotated[
         list[str] | None, typer.Option("--without", metavar="PART", help="Leave a part of the stack out.")
     ] = None,
+    tls: Annotated[bool, typer.Option("--tls", envvar="AKASHI_TLS", help="Let all parts speak TLS.")] = False,
 ) -> None:
     """Watch applications become certificates that a purchaser can view, on the local stack."""
     from console.demo.run import run
 
-    raise typer.Exit(run(once=once, without=without or ()))
+    raise typer.Exit(run(once=once, without=without or (), tls=tls))
 
 
 @secrets.command("make")

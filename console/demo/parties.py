@@ -1,5 +1,6 @@
 """The parties of the demo. Each knows its own address and token, and sees what its role sees."""
 
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +19,14 @@ class Party:
 
     base_url: str
     token: str = field(repr=False)
+    #: Whose certificates count, where it is https.
+    trust: ssl.SSLContext | bool = field(default=True, repr=False)
 
     async def call(
         self, method: str, path: str, body: Document | None = None, *, expect: int = 200, **headers: str
     ) -> Document:
         """The answer, which must bear the expected status."""
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=self.base_url, verify=self.trust, timeout=10) as client:
             answer = await client.request(
                 method, path, json=body, headers={"Authorization": f"Bearer {self.token}", **headers}
             )
@@ -92,11 +95,12 @@ class MailBox:
     """What the contractor's mail server received, by the API that Mailpit documents."""
 
     base_url: str
+    trust: ssl.SSLContext | bool = field(default=True, repr=False)
     _read: dict[str, Document] = field(default_factory=dict)
 
     async def about(self, contract_number: str) -> list[Document]:
         """The messages that name a contract number."""
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=self.base_url, verify=self.trust, timeout=10) as client:
             newest = (await client.get("/api/v1/messages", params={"limit": 200})).raise_for_status().json()
             for summary in newest["messages"]:
                 if summary["ID"] not in self._read:

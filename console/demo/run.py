@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from chassis.tls import trusting
 from chassis.web import passwords
 from console import accounts
 from console.demo.cases import CASES, Case
 from console.demo.parties import Contractor, Desk, MailBox, Purchaser, Unexpected
 from console.demo.play import Cast, Outcome, play, unwanted_mails
 from console.demo.show import show
-from console.environment import Stack, find_stack
+from console.environment import Stack, find_http_ca, find_stack
 from console.launcher import bring_up, take_down
 from deploy.local.state import state_folder
 from deploy.local.status import StackStatus, is_running
@@ -36,18 +38,19 @@ class Stage:
 
     stack: Stack
     urls: Mapping[str, str]
+    trust: ssl.SSLContext | bool
 
 
-def run(*, once: bool, without: Iterable[str] = ()) -> int:
+def run(*, once: bool, without: Iterable[str] = (), tls: bool = False) -> int:
     """Play the demo. 0 when everything happened; with `once` the stack is left as it was found."""
     console = Console()
     given = {part: os.environ[name] for part, name in VARIABLES.items() if name in os.environ}
     if len(given) == len(PARTS):
-        return asyncio.run(_play_all(console, Stage(find_stack(kafka=False), given), with_pages=not once))
+        return asyncio.run(_play_all(console, _stage(given), with_pages=not once))
     was_up = is_running(state_folder())
-    status = bring_up(without=without)
+    status = bring_up(without=without, tls=tls)
     try:
-        code = asyncio.run(_play_all(console, Stage(find_stack(kafka=False), _urls(status)), with_pages=not once))
+        code = asyncio.run(_play_all(console, _stage(_urls(status)), with_pages=not once))
         if not once:
             _stay(console, status)
     finally:
@@ -56,10 +59,15 @@ def run(*, once: bool, without: Iterable[str] = ()) -> int:
     return code
 
 
+def _stage(urls: Mapping[str, str]) -> Stage:
+    ca_file = find_http_ca()
+    return Stage(find_stack(kafka=False), urls, True if ca_file is None else trusting(ca_file))
+
+
 async def _play_all(console: Console, stage: Stage, *, with_pages: bool) -> int:
     run_id = secrets.token_hex(4)
     deadline = time.monotonic() + SECONDS
-    mailbox = MailBox(stage.urls.get("mailbox", ""))
+    mailbox = MailBox(stage.urls.get("mailbox", ""), stage.trust)
     people = [await _people(case, number, run_id, stage) for number, case in enumerate(CASES, 1)]
     casts = [await _cast(these, stage, mailbox) for these in people]
     playing = [play(case, cast, deadline=deadline) for case, cast in zip(CASES, casts, strict=True)]
@@ -102,9 +110,9 @@ async def _people(case: Case, number: int, run_id: str, stage: Stage) -> tuple[a
 async def _cast(people: Iterable[accounts.Account], stage: Stage, mailbox: MailBox) -> Cast:
     tokens = [(await accounts.issue_token(stage.stack, person.id, label="demo", days=1))[0] for person in people]
     return Cast(
-        contractor=Contractor(stage.urls.get("intake", ""), tokens[0]),
-        desk=Desk(stage.urls.get("issuer", ""), tokens[1]),
-        purchaser=Purchaser(stage.urls.get("registry", ""), tokens[2]),
+        contractor=Contractor(stage.urls.get("intake", ""), tokens[0], stage.trust),
+        desk=Desk(stage.urls.get("issuer", ""), tokens[1], stage.trust),
+        purchaser=Purchaser(stage.urls.get("registry", ""), tokens[2], stage.trust),
         mailbox=mailbox,
     )
 

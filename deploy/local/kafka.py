@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.kafka import ADMINISTRATOR, BROKER, KafkaAccess, SecurityProtocol
+from chassis.tls import trusting
 from deploy.local import java, kafka_jars
 from deploy.local.problem import Problem
 from deploy.local.process import LocalProcess
@@ -48,7 +49,8 @@ class LocalKafka(LocalProcess):
     """One broker that is its own controller, on 127.0.0.1 only.
 
     With `secrets` (the folder that `deploy.secrets` fills) it asks everybody who they are, and lets them do what the
-    rules of `chassis.kafka_acls` say; without, it lets everybody do everything.
+    rules of `chassis.kafka_acls` say; without, it lets everybody do everything. With `tls`, too, it first shows who it
+    is, and hears nobody who does not speak TLS.
 
     Keeps topics, offsets and messages over `stop` and `kill`; the port may be another one at the next start.
     """
@@ -61,11 +63,14 @@ class LocalKafka(LocalProcess):
         port: int,
         *,
         secrets: Path | None = None,
+        tls: bool = False,
         append_linger_ms: int = 0,
         progress: kafka_jars.Progress | None = None,
     ) -> None:
         super().__init__(state, port)
         self._secrets = secrets
+        assert secrets is not None or not tls, "certificates are among the secrets"
+        self._tls = tls
         self._append_linger_ms = append_linger_ms
         self._progress = progress
         #: Of a storage that is not formatted yet.
@@ -76,11 +81,16 @@ class LocalKafka(LocalProcess):
     def access(self, user: str) -> KafkaAccess:
         """How one of its users reaches it."""
         password = (self._secrets / user / "kafka_password").read_text() if self._secrets else ""
-        return KafkaAccess(self.address, self._protocol, user, password)
+        return KafkaAccess(self.address, self.protocol, user, password, ca_file=self._ca_file(user))
 
     @property
-    def _protocol(self) -> SecurityProtocol:
+    def protocol(self) -> SecurityProtocol:
+        if self._tls:
+            return "SASL_SSL"
         return "SASL_PLAINTEXT" if self._secrets else "PLAINTEXT"
+
+    def _ca_file(self, user: str) -> Path | None:
+        return self._secrets / user / "ca.pem" if self._secrets and self._tls else None
 
     def prepare(self) -> None:
         """Fetch the jars if they are not here, format the storage once, write this start's settings."""
@@ -118,7 +128,7 @@ class LocalKafka(LocalProcess):
     def is_ready(self) -> bool:
         """Whether it names itself among the brokers that may lead partitions: an open port alone comes earlier."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with self._connected() as connection:
                 if self._secrets:
                     login = f"\0{BROKER}\0{(self._secrets / BROKER / 'kafka_password').read_text()}".encode()
                     _ask(connection, _SASL_HANDSHAKE, 1, struct.pack(">h", 5) + b"PLAIN")
@@ -129,6 +139,12 @@ class LocalKafka(LocalProcess):
             return False
         return len(answer) >= 4 and struct.unpack(">i", answer[:4]) >= (1,)  # noqa: PLR2004 - a number's four bytes
 
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=1)
+        if not self._tls:
+            return connection
+        return trusting(self._ca_file(BROKER)).wrap_socket(connection, server_hostname="127.0.0.1")
+
     def settings(self, logs: Path, controller_port: int) -> dict[str, Any]:
         """What `server.properties` says."""
         return {
@@ -138,8 +154,9 @@ class LocalKafka(LocalProcess):
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
             "listeners": f"BROKER://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller_port}",
             "advertised.listeners": f"BROKER://127.0.0.1:{self.port}",
-            "listener.security.protocol.map": f"BROKER:{self._protocol},CONTROLLER:{self._protocol}",
+            "listener.security.protocol.map": f"BROKER:{self.protocol},CONTROLLER:{self.protocol}",
             **(_AUTHORIZED if self._secrets else {}),
+            **(self._certificates() if self._tls else {}),
             "inter.broker.listener.name": "BROKER",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": logs,
@@ -168,6 +185,16 @@ class LocalKafka(LocalProcess):
             # The defaults take a third of this heap, and 20 MB of address space per partition.
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
             "log.index.size.max.bytes": 1024 * 1024,
+        }
+
+    def _certificates(self) -> dict[str, Any]:
+        """What it shows, and whom it believes among brokers and controllers. Kafka checks names unasked."""
+        assert self._secrets is not None
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self._secrets / BROKER / "tls.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self._ca_file(BROKER),
         }
 
     def _format(self, controller_port: int) -> None:

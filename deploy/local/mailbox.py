@@ -7,6 +7,7 @@ that one client works with both: https://mailpit.axllent.org/docs/api-v1/
 import argparse
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from chassis.tls import showing
 from deploy.local import mailbox_pages, mailbox_store
 from deploy.local.mailbox_chaos import Chaos
 from deploy.local.mailbox_store import Mailbox
@@ -133,13 +135,27 @@ class _Answers:
         return look_up
 
 
-def mail_app(mailbox: Mailbox, chaos: Chaos, *, smtp_host: str, smtp_port: int, hosts: list[str]) -> Starlette:
-    """The page and the API; the SMTP server lives as long as they do."""
+def mail_app(
+    mailbox: Mailbox,
+    chaos: Chaos,
+    *,
+    smtp_host: str,
+    smtp_port: int,
+    hosts: list[str],
+    shown: ssl.SSLContext | None = None,
+) -> Starlette:
+    """The page and the API; the SMTP server lives as long as they do, and takes mail after STARTTLS only if `shown`."""
 
     @asynccontextmanager
     async def receive(_app: Starlette) -> AsyncIterator[None]:
         def session() -> SMTP:
-            return SMTP(_Reception(mailbox, chaos), data_size_limit=_MAX_MAIL_BYTES, enable_SMTPUTF8=True)
+            return SMTP(
+                _Reception(mailbox, chaos),
+                data_size_limit=_MAX_MAIL_BYTES,
+                enable_SMTPUTF8=True,
+                tls_context=shown,
+                require_starttls=shown is not None,
+            )
 
         server = await asyncio.get_running_loop().create_server(session, smtp_host, smtp_port)
         yield
@@ -194,10 +210,21 @@ def main() -> None:
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, help="shown to all, over TLS only; with its key in one file")
     chosen = parser.parse_args()
     hosts = ["127.0.0.1", "localhost"] if chosen.host == "127.0.0.1" else ["*"]
-    app = mail_app(Mailbox(chosen.state), Chaos(), smtp_host=chosen.host, smtp_port=chosen.smtp_port, hosts=hosts)
-    uvicorn.run(app, host=chosen.host, port=chosen.http_port, log_level="warning", access_log=False)
+    shown = showing(chosen.certificate) if chosen.certificate else None
+    app = mail_app(
+        Mailbox(chosen.state), Chaos(), smtp_host=chosen.host, smtp_port=chosen.smtp_port, hosts=hosts, shown=shown
+    )
+    uvicorn.run(
+        app,
+        host=chosen.host,
+        port=chosen.http_port,
+        ssl_certfile=chosen.certificate,
+        log_level="warning",
+        access_log=False,
+    )
 
 
 if __name__ == "__main__":

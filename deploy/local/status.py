@@ -55,6 +55,8 @@ class StackStatus:
     birth: str | None
     #: Why the supervisor itself gave up.
     problem: str = ""
+    #: Whether the parts speak TLS with each other.
+    tls: bool = False
     parts: list[PartStatus] = field(default_factory=list)
 
     @property

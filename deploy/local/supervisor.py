@@ -1,6 +1,6 @@
 """Who keeps the stack running? One process that starts its parts in order, restarts them, and stops them in reverse.
 
-Run as `python -m deploy.local.supervisor --state DIR [--without NAME]...`; ends on SIGTERM or SIGINT.
+Run as `python -m deploy.local.supervisor --state DIR [--without NAME]... [--tls]`; ends on SIGTERM or SIGINT.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _STEP_PATIENCE = 3
 class Supervisor:
     """The parts of one stack. `stack.json` in the state always says how they are."""
 
-    def __init__(self, state: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, state: Path, parts: Sequence[Part], *, tls: bool = False) -> None:
         self._state = state
         self._parts = {part.name: part for part in parts}
         self._keepers = {
@@ -40,7 +40,7 @@ class Supervisor:
             name: self._keepers[name].was_ready if name in self._keepers else asyncio.Event() for name in self._parts
         }
         self._running: dict[str, asyncio.Task[None]] = {}
-        self.status = StackStatus(os.getpid(), birth_of(os.getpid()))
+        self.status = StackStatus(os.getpid(), birth_of(os.getpid()), tls=tls)
         self.status.parts = [
             self._keepers[name].status if name in self._keepers else self._steps[name] for name in self._parts
         ]
@@ -115,12 +115,12 @@ class Supervisor:
         stack_status.write(self._state, self.status)
 
 
-async def supervise(state: Path, parts: Sequence[Part]) -> None:
+async def supervise(state: Path, parts: Sequence[Part], *, tls: bool = False) -> None:
     """Run the parts until SIGTERM or SIGINT."""
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    supervisor = Supervisor(state, parts)
+    supervisor = Supervisor(state, parts, tls=tls)
     supervisor.start()
     try:
         await told_to_stop.wait()
@@ -132,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.supervisor")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--without", action="append", default=[], metavar="NAME")
+    parser.add_argument("--tls", action="store_true")
     chosen = parser.parse_args()
     # Logs, mails and messages are for the one who runs the stack.
     os.umask(0o077)
@@ -140,7 +141,8 @@ def main() -> None:
         with stack_status.sole_supervisor(state):
             try:
                 stack_status.end_leftovers(state)
-                asyncio.run(supervise(state, stack(state, choose_ports(state), without=chosen.without)))
+                parts = stack(state, choose_ports(state), without=chosen.without, tls=chosen.tls)
+                asyncio.run(supervise(state, parts, tls=chosen.tls))
             except Problem as problem:
                 own = os.getpid()
                 stack_status.write(state, StackStatus(own, birth_of(own), problem=str(problem)))

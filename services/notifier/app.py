@@ -79,6 +79,7 @@ def make_senders(settings: NotifierSettings, ledger: Ledger, bell: Bell) -> tupl
         settings.smtp_username,
         settings.secrets.text("smtp_password") if settings.smtp_username else None,
         settings.smtp_timeout_seconds,
+        settings.smtp_ca_file,
     )
     pause = Pause(settings.server_away_seconds)
     return tuple(

@@ -24,6 +24,8 @@ class NotifierSettings(ServiceSettings):
     smtp_host: str = "127.0.0.1"
     smtp_port: int = 1025
     smtp_security: Literal["none", "starttls", "tls"] = "none"
+    #: Over TLS: the authorities (PEM) whose certificate the server must show; the system's when left out.
+    smtp_ca_file: Path | None = None
     #: Logs in when set; the password is the secret `smtp_password`.
     smtp_username: str | None = None
     #: One whole conversation, from connecting to the server's last answer.
@@ -47,6 +49,9 @@ class NotifierSettings(ServiceSettings):
     half_alone_after_seconds: Seconds = 3600.0
     #: A registration without its application goes to the dead letters after this.
     park_after_seconds: Seconds = 86400.0
+
+    def ca_files(self) -> tuple[Path | None, ...]:
+        return (*super().ca_files(), self.smtp_ca_file)
 
     @model_validator(mode="after")
     def _a_lease_outlives_its_conversation(self) -> Self:

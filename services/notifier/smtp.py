@@ -4,11 +4,13 @@ import asyncio
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 
+from chassis.tls import distrust, trusting
 from services.notifier.domain import Outcome, Sent, Stage, outcome_of_reply, outcome_of_silence
 
 log = structlog.get_logger()
@@ -25,6 +27,8 @@ class Server:
     password: str | None = field(default=None, repr=False)
     #: For a whole conversation. Shorter than the lease, so that nobody else has the letter meanwhile.
     timeout_seconds: float = 20.0
+    #: Whose certificates count over TLS; the system's authorities' when there is none.
+    ca_file: Path | None = None
 
 
 class Line:
@@ -56,7 +60,7 @@ class Line:
             return outcome_of_reply(stage, error.code)
         # A time-out, a lost connection, a TLS failure, a server without what we need: no answer about the letter.
         except (SMTPException, OSError, TimeoutError) as error:
-            log.warning("smtp.silent", stage=stage.value, error=type(error).__name__)
+            log.warning("smtp.silent", stage=stage.value, error=type(error).__name__, **distrust(error))
             self.drop()
             return outcome_of_silence(stage)
         except BaseException:
@@ -99,7 +103,9 @@ class Line:
             local_hostname=socket.gethostname(),
             timeout=server.timeout_seconds,
             use_tls=server.security == "tls",
+            # Never "if it offers to": who can cut a line could take the offer out.
             start_tls=server.security == "starttls",
+            tls_context=trusting(server.ca_file) if server.security != "none" else None,
         )
         await client.connect()
         return client

@@ -63,6 +63,7 @@ def make_service(settings: RegistrySettings) -> Service:
             signing=signing,
             pool=runtime.require_pool,
             every_seconds=settings.log_sign_seconds,
+            ca_file=one.ca_file,
         )
         for one in settings.witnesses
     ]

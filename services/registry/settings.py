@@ -1,5 +1,7 @@
 """What the registry needs beyond the common settings."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 
 from chassis.settings import ServiceSettings
@@ -14,6 +16,8 @@ class WitnessSettings(BaseModel):
     url: str
     #: Its verifier key (type 0x04), or the name of the secret that holds it.
     key: str
+    #: With https: the authorities (PEM) whose certificate it must show; the system's when left out.
+    ca_file: Path | None = None
 
 
 class RegistrySettings(ServiceSettings):
@@ -29,3 +33,6 @@ class RegistrySettings(ServiceSettings):
     log_sign_seconds: float = 1.0
     #: As JSON.
     witnesses: tuple[WitnessSettings, ...] = ()
+
+    def ca_files(self) -> tuple[Path | None, ...]:
+        return (*super().ca_files(), *(witness.ca_file for witness in self.witnesses))

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,10 +31,11 @@ import pytest
 from chassis.kafka import KafkaAccess
 from chassis.kafka_acls import ensure_acls
 from chassis.kafka_topics import ensure_topics
+from chassis.tls import trusting
 from console import accounts
 from console.audit import check
 from console.audit.compare import Report
-from console.environment import Stack, find_stack
+from console.environment import Stack, find_http_ca, find_stack
 from deploy.local import status
 from deploy.local.state import PREFERRED_PORTS, free_port, open_state
 from deploy.secrets import make_secrets
@@ -74,6 +77,12 @@ class RunningStack:
     def url(self, name: str) -> str:
         return self.part(name).address
 
+    @cached_property
+    def trust(self) -> ssl.SSLContext | bool:
+        """Whose certificates count at the services' addresses."""
+        ca_file = find_http_ca(self.environment)
+        return True if ca_file is None else trusting(ca_file)
+
     def kill(self, name: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
         """End a part as a crash does. Its supervisor starts it again."""
         if name in self.outside:
@@ -85,7 +94,7 @@ class RunningStack:
 
     async def is_whole(self) -> bool:
         """Every service answers that it is ready."""
-        async with httpx.AsyncClient(timeout=5) as client:
+        async with httpx.AsyncClient(timeout=5, verify=self.trust) as client:
             for name in ("intake", "issuer", "registry", "notifier"):
                 try:
                     if (await client.get(f"{self.url(name)}/health/ready")).status_code != httpx.codes.OK:
@@ -140,7 +149,7 @@ class RunningStack:
         return email.message_from_bytes(raw, policy=policy.default)
 
     def http(self, name: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url(name), timeout=30)
+        return httpx.AsyncClient(base_url=self.url(name), verify=self.trust, timeout=30)
 
     async def mails_by_message_id(self) -> Counter[str]:
         return Counter(mail["MessageID"] for mail in await self.mails())
@@ -161,7 +170,8 @@ class Client:
         bearer = {"Authorization": f"Bearer {self.token}", **headers}
         while True:
             try:
-                async with httpx.AsyncClient(base_url=self.stack.url(self.service), timeout=20) as client:
+                trust = self.stack.trust
+                async with httpx.AsyncClient(base_url=self.stack.url(self.service), verify=trust, timeout=20) as client:
                     answer = await client.request(method, path, json=body, headers=bearer)
                 if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and not _in_progress(answer):
                     return answer
@@ -199,10 +209,12 @@ def _in_progress(answer: httpx.Response) -> bool:
 
 
 @asynccontextmanager
-async def running_stack(cluster: Cluster | None = None, secrets: Path | None = None) -> AsyncIterator[RunningStack]:
+async def running_stack(
+    cluster: Cluster | None = None, secrets: Path | None = None, *, tls: bool = False, **settings: str
+) -> AsyncIterator[RunningStack]:
     """Bring a stack up, and down again with everything it stored.
 
-    On `cluster`, if there is one, with the `secrets` that it was started with.
+    On `cluster`, if there is one, with the `secrets` that it was started with. `settings` are more of the environment.
     """
     with ExitStack() as opened:
         state = opened.enter_context(open_folder()) / "state"
@@ -217,7 +229,8 @@ async def running_stack(cluster: Cluster | None = None, secrets: Path | None = N
             await ensure_acls(cluster.access())
         elif left_out:
             await ensure_topics(KafkaAccess(environment["AKASHI_KAFKA_BOOTSTRAP"]))
-        options = [option for part in left_out for option in ("--without", part)]
+        environment = {**environment, **settings}
+        options = [*(option for part in left_out for option in ("--without", part)), *(["--tls"] if tls else [])]
         akashi = [sys.executable, "-m", "console.main"]
         up = await asyncio.to_thread(
             subprocess.run,

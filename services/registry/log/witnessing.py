@@ -7,6 +7,7 @@ import asyncio
 import http.client
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import structlog
 
 from chassis.lifecycle import Progress
 from chassis.postgres import UNAVAILABLE, Pool, transaction
+from chassis.tls import trusting
 from services.registry.log import proving, store
 from services.registry.log.metrics import LOG_COSIGNED
 from services.registry.log.proving import Signed
@@ -45,6 +47,8 @@ class Witnessing:
     signing: Signing
     pool: Callable[[], Pool]
     every_seconds: float = 1.0
+    #: With https: whose certificates count; the system's authorities' when there is none.
+    ca_file: Path | None = None
     #: Size that it cosigned last, as far as we know.
     seen: int = field(default=0, init=False)
 
@@ -105,7 +109,7 @@ class Witnessing:
             proof = await proving.consistency(tx, min(self.seen, signed.size), signed.size)
         # No transaction is open while somebody else is asked.
         body = str(AddCheckpoint(min(self.seen, signed.size), tuple(proof), Note.parse(signed.note)))
-        return await asyncio.to_thread(_post, self.url, body.encode())
+        return await asyncio.to_thread(_post, self.url, body.encode(), self.ca_file)
 
     async def _keep(self, signed: Signed, answer: str) -> bool:
         """Verify the cosignature and add it to the note that is served, whatever others added meanwhile."""
@@ -129,11 +133,14 @@ def _size(answer: str) -> int:
         raise WitnessAway("a conflict without a size") from None
 
 
-def _post(url: str, body: bytes) -> tuple[int, str]:
+def _post(url: str, body: bytes, ca_file: Path | None) -> tuple[int, str]:
     """Status and body. No library for it is among the registry's packages, and none is missed."""
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    host, port = parts.hostname or "", parts.port
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    if parts.scheme == "https":
+        context = trusting(ca_file)
+        connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
     try:
         connection.request("POST", f"{parts.path.rstrip('/')}/add-checkpoint", body)
         answer = connection.getresponse()
