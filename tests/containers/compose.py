@@ -57,12 +57,15 @@ class Compose:
 
     project: str
     ports: dict[str, int]
+    #: Of which it is put together.
+    files: tuple[str, ...] = ("compose.yaml",)
 
     @classmethod
     @contextlib.contextmanager
-    def fresh(cls) -> Iterator[Self]:
-        """A stack that does not run yet, and of which nothing is left afterwards."""
-        stack = cls(project=f"akashi-test-{uuid.uuid4().hex[:8]}", ports=_free_ports(PORTS))
+    def fresh(cls, *more: str) -> Iterator[Self]:
+        """A stack that does not run yet, and of which nothing is left afterwards. `more` files change what it is."""
+        files = ("compose.yaml", *more)
+        stack = cls(project=f"akashi-test-{uuid.uuid4().hex[:8]}", ports=_free_ports(PORTS), files=files)
         try:
             yield stack
         finally:
@@ -81,9 +84,10 @@ class Compose:
     def compose(self, *arguments: str, check: bool = True, timeout: float = _PATIENCE_SECONDS) -> str:
         """`docker compose …` of this project; its standard output."""
         ports = {variable: str(self.ports[name]) for name, variable in PORTS.items()}
+        files = [option for file in self.files for option in ("--file", file)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AKASHI_")}
         done = subprocess.run(
-            ["docker", "compose", "--project-name", self.project, "--progress", "plain", *arguments],
+            ["docker", "compose", *files, "--project-name", self.project, "--progress", "plain", *arguments],
             cwd=CLONE,
             env={**inherited, **ports, "AKASHI_TAG": self.project},
             stdin=subprocess.DEVNULL,
@@ -104,9 +108,10 @@ class Compose:
             logs = self.compose("logs", "--no-color", "--tail", "30", check=False)
             raise AssertionError(f"{failed}\n{logs[-8000:]}") from None
 
-    def console(self, *arguments: str, check: bool = True) -> str:
-        """The `akashi` command in its own container; its standard output."""
-        return self.compose("run", "--rm", "--no-deps", "-T", "console", *arguments, check=check)
+    def console(self, *arguments: str, check: bool = True, **settings: str) -> str:
+        """The `akashi` command in its own container; its standard output. `settings` are more of its environment."""
+        given = [option for name, value in settings.items() for option in ("--env", f"{name}={value}")]
+        return self.compose("run", "--rm", "--no-deps", "-T", *given, "console", *arguments, check=check)
 
     def inside(self, script: str, *arguments: str) -> str:
         """A Python program in the console's container; its standard output."""

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 #: Time for a broker that starts again, on a machine that does other things.
 RECOVERY_SECONDS = 300
 
+FOR_TLS = {"ca.pem", "tls.pem"}
 OWN_SECRETS = {
     "intake": {
         "at_rest_key",
@@ -24,9 +25,10 @@ OWN_SECRETS = {
         "document_key.pem",
         "private_key",
         "public_keys",
+        *FOR_TLS,
     },
-    "issuer": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys"},
-    "desk": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys"},
+    "issuer": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys", *FOR_TLS},
+    "desk": {"at_rest_key", "database_password", "kafka_password", "pepper", "private_key", "public_keys", *FOR_TLS},
     "registry": {
         "at_rest_key",
         "database_password",
@@ -37,8 +39,9 @@ OWN_SECRETS = {
         "log_verifier_key",
         "pepper",
         "witness_verifier_key",
+        *FOR_TLS,
     },
-    "notifier": {"database_password", "kafka_password", "private_key"},
+    "notifier": {"database_password", "kafka_password", "private_key", *FOR_TLS},
 }
 
 #: Where parts listen inside.

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,17 @@ class Node(LocalKafka):
     """One of several brokers."""
 
     def __init__(
-        self, folder: Path, number: int, ports: Sequence[tuple[int, int]], *, secrets: Path, cluster_id: str
+        self,
+        folder: Path,
+        number: int,
+        ports: Sequence[tuple[int, int]],
+        *,
+        secrets: Path,
+        cluster_id: str,
+        tls: bool = False,
     ) -> None:
         port, self._controller_port = ports[number]
-        super().__init__(folder / f"kafka-{number + 1}", port, secrets=secrets)
+        super().__init__(folder / f"kafka-{number + 1}", port, secrets=secrets, tls=tls)
         self.cluster_id = cluster_id
         self._number = number + 1
         self._voters = ",".join(f"{n}@127.0.0.1:{controller}" for n, (_, controller) in enumerate(ports, 1))
@@ -56,7 +63,7 @@ class Cluster:
 
     def access(self, user: str = ADMINISTRATOR) -> KafkaAccess:
         alone = self.nodes[0].access(user)
-        return KafkaAccess(self.bootstrap, alone.protocol, user, alone.password)
+        return replace(alone, bootstrap=self.bootstrap)
 
     def return_(self, *numbers: int) -> None:
         """Start these again; they are ready when it returns."""
@@ -64,13 +71,13 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(folder: Path, secrets: Path) -> Iterator[Cluster]:
+def running_cluster(folder: Path, secrets: Path, *, tls: bool = False) -> Iterator[Cluster]:
     taken: list[int] = []
     for _ in range(6):
         taken.append(free_port(taken=taken))
     ports = list(zip(taken[:3], taken[3:], strict=True))
     cluster_id = new_cluster_id()
-    nodes = [Node(folder, number, ports, secrets=secrets, cluster_id=cluster_id) for number in range(3)]
+    nodes = [Node(folder, number, ports, secrets=secrets, cluster_id=cluster_id, tls=tls) for number in range(3)]
     with ThreadPoolExecutor(3) as threads:
         cluster = Cluster(nodes, threads)
         try:
