@@ -98,7 +98,7 @@ def test_who_speaks_plainly_is_refused(tls_stack: Compose) -> None:
     assert tls_stack.run("notifier", "python", "-c", PLAINLY_AT_THE_MAIL_BOX).strip() == "530"
     for part in SERVICES:
         plainly = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/live', timeout=5)"
-        assert "Error" in _tried(tls_stack, part, plainly)
+        assert "RemoteDisconnected" in _tried(tls_stack, part, plainly)
 
 
 def test_nobody_sees_the_key_of_another_or_of_the_authority(tls_stack: Compose) -> None:
