@@ -177,7 +177,7 @@ async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> 
             "look at the redriven column of `akashi dead-letters list` before you try again."
         ) from None
     except KafkaConnectionError as error:
-        raise unreachable(kafka, error) from None
+        raise await unreachable(kafka, error) from None
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
             await asyncio.wait_for(producer.stop(), timeout=5)

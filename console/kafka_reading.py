@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError
 
 from chassis.kafka import KafkaAccess
+from chassis.tls import trusting, why_distrusted
 from deploy.local.problem import Problem
 from schemas.topics import MAX_DEAD_LETTER_BYTES
 
@@ -67,7 +68,7 @@ async def open_admin(kafka: KafkaAccess) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.start()
     except KafkaError as error:
         await admin.close()
-        raise unreachable(kafka, error) from None
+        raise await unreachable(kafka, error) from None
     try:
         yield admin
     finally:
@@ -92,7 +93,7 @@ async def open_reader(kafka: KafkaAccess, topics: Sequence[str]) -> AsyncIterato
         await consumer.start()
         yield Reader(consumer, partitions)
     except KafkaConnectionError as error:
-        raise unreachable(kafka, error) from None
+        raise await unreachable(kafka, error) from None
     finally:
         await consumer.stop()
 
@@ -116,12 +117,34 @@ async def _group_offsets(admin: AIOKafkaAdminClient, group: str) -> Any:
             await asyncio.sleep(0.2)
 
 
-def unreachable(kafka: KafkaAccess, error: Exception) -> Problem:
+async def unreachable(kafka: KafkaAccess, error: Exception) -> Problem:
+    if why := await _why_distrusted(kafka):
+        return Problem(
+            f"What answers at {kafka.bootstrap} is not the Kafka to trust ({why}), and was told nothing: "
+            "correct AKASHI_KAFKA_CA_FILE, or find out who listens there."
+        )
     return Problem(
         f"Kafka at {kafka.bootstrap} can't be reached ({type(error).__name__}): "
         "start the stack with `akashi up`, or correct AKASHI_KAFKA_BOOTSTRAP. "
         f"Whether it refused the user {kafka.user or 'without a name'} is in its log."
     )
+
+
+async def _why_distrusted(kafka: KafkaAccess) -> str | None:
+    """Aiokafka only says that it reached nobody: look at the certificates once more."""
+    if kafka.protocol != "SASL_SSL":
+        return None
+    for place in kafka.bootstrap.split(","):
+        host, _, port = place.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection(host, int(port), ssl=trusting(kafka.ca_file))
+        except (OSError, TimeoutError) as reason:
+            if why := why_distrusted(reason):
+                return why
+        else:
+            writer.close()
+    return None
 
 
 async def _partitions(kafka: KafkaAccess, topics: Sequence[str]) -> list[TopicPartition]:

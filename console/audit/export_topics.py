@@ -95,6 +95,6 @@ async def _open_consumer(
         await consumer.start()
         yield consumer
     except KafkaConnectionError as error:
-        raise unreachable(kafka, error) from None
+        raise await unreachable(kafka, error) from None
     finally:
         await consumer.stop()

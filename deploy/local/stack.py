@@ -46,7 +46,8 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (),
         ),
         witness="witness" not in left_out,
         secrets=secrets,
-        tls=frozenset({"kafka", "postgres", "http", "smtp"} - left_out) if tls else frozenset(),
+        tls=tls,
+        elsewhere=frozenset(left_out & {"kafka", "postgres"}),
     )
 
     async def make_secrets() -> None:
@@ -64,7 +65,7 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (),
             at.postgres_port,
             postgres.admin_password,
             passwords,
-            ca_file=secrets / "postgres" / "ca.pem" if "postgres" in at.tls else None,
+            ca_file=at.ca_of("postgres", "postgres"),
         )
 
     async def make_topics() -> None:
@@ -72,7 +73,8 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (),
         from chassis.kafka_topics import ensure_topics  # noqa: PLC0415
 
         password = (secrets / ADMINISTRATOR / "kafka_password").read_text()
-        access = KafkaAccess(at.kafka, at.kafka_security_protocol, ADMINISTRATOR, password, at.kafka_ca(ADMINISTRATOR))
+        ca_file = at.ca_of("kafka", ADMINISTRATOR)
+        access = KafkaAccess(at.kafka, at.kafka_security_protocol, ADMINISTRATOR, password, ca_file)
         await ensure_topics(access)
         await ensure_acls(access)
 
@@ -102,62 +104,68 @@ class _Neighbours:
     #: Whether there is one.
     witness: bool
     secrets: Path
-    #: Who speaks TLS, of `kafka`, `postgres`, `http` and `smtp`.
-    tls: frozenset[str]
+    #: Whether the parts here speak TLS.
+    tls: bool
+    #: Of `kafka` and `postgres`, which run elsewhere.
+    elsewhere: frozenset[str]
 
     def url(self, port: int) -> str:
-        return f"{'https' if 'http' in self.tls else 'http'}://127.0.0.1:{port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{port}"
 
     def ca(self, reader: str) -> Path:
         return self.secrets / reader / "ca.pem"
 
-    def kafka_ca(self, reader: str) -> Path | None:
-        return self.ca(reader) if "kafka" in self.tls else None
+    def ca_of(self, server: str, reader: str) -> Path | None:
+        """Whose certificates count at `kafka` or `postgres`; what runs elsewhere, the caller's settings speak of."""
+        if server in self.elsewhere:
+            named = os.environ.get(f"AKASHI_{server.upper()}_CA_FILE")
+            return Path(named) if named else None
+        return self.ca(reader) if self.tls else None
 
     def certificate(self, part: str) -> Path | None:
         """What a part shows to those who come by HTTP."""
-        return self.secrets / part / "tls.pem" if "http" in self.tls else None
+        return self.secrets / part / "tls.pem" if self.tls else None
 
 
 def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) -> ProcessSpec:
-    settings = {
+    settings: dict[str, object] = {
         "AKASHI_KAFKA_BOOTSTRAP": at.kafka,
         "AKASHI_KAFKA_SECURITY_PROTOCOL": at.kafka_security_protocol,
         "AKASHI_POSTGRES_HOST": at.postgres_host,
-        "AKASHI_POSTGRES_PORT": str(at.postgres_port),
-        "AKASHI_SECRETS_DIR": str(state / "secrets" / name),
+        "AKASHI_POSTGRES_PORT": at.postgres_port,
+        "AKASHI_SECRETS_DIR": state / "secrets" / name,
         "AKASHI_HTTP_HOST": "127.0.0.1",
-        "AKASHI_HTTP_PORT": str(ports[name]),
+        "AKASHI_HTTP_PORT": ports[name],
         # Pages of this machine are read without TLS, unless it was asked for.
-        "AKASHI_COOKIES_SECURE": "true" if "http" in at.tls else "false",
+        "AKASHI_COOKIES_SECURE": "true" if at.tls else "false",
+        "AKASHI_KAFKA_CA_FILE": at.ca_of("kafka", name),
+        "AKASHI_POSTGRES_CA_FILE": at.ca_of("postgres", name),
+        "AKASHI_HTTP_CERTIFICATE_FILE": at.certificate(name),
     }
-    for neighbour in ("kafka", "postgres"):
-        if neighbour in at.tls:
-            settings[f"AKASHI_{neighbour.upper()}_CA_FILE"] = str(at.ca(name))
-    if shown := at.certificate(name):
-        settings["AKASHI_HTTP_CERTIFICATE_FILE"] = str(shown)
     match name:
         case "intake":
             settings["AKASHI_PURCHASER_URL"] = at.url(ports["registry"])
         case "registry" if at.witness:
             # Its key lies among the secrets, which are not made yet.
             witness = {"url": at.url(ports["witness"]), "key": "witness_verifier_key"}
-            if "http" in at.tls:
+            if at.tls:
                 witness["ca_file"] = str(at.ca(name))
             settings["AKASHI_WITNESSES"] = json.dumps([witness])
         case "notifier":
             settings |= {
                 "AKASHI_SMTP_HOST": "127.0.0.1",
-                "AKASHI_SMTP_PORT": str(ports["smtp"]),
+                "AKASHI_SMTP_PORT": ports["smtp"],
                 "AKASHI_CONTRACTOR_URL": at.url(ports["intake"]),
             }
-            if "smtp" in at.tls:
-                settings |= {"AKASHI_SMTP_SECURITY": "starttls", "AKASHI_SMTP_CA_FILE": str(at.ca(name))}
+            if at.tls:
+                settings |= {"AKASHI_SMTP_SECURITY": "starttls", "AKASHI_SMTP_CA_FILE": at.ca(name)}
+    # The caller's own settings (AKASHI_*) pass; where the parts find each other, and how they speak, is decided here.
+    decided = {variable: str(value) for variable, value in settings.items() if value is not None}
+    passed = {variable: value for variable, value in os.environ.items() if variable not in settings}
     return ProcessSpec(
         name=name,
         command=lambda: [sys.executable, "-m", f"services.{name}"],
-        # The caller's own settings (AKASHI_*) pass; where the parts find each other is decided here.
-        environment=lambda: {**os.environ, "PYTHONUNBUFFERED": "1", **settings},
+        environment=lambda: {**passed, "PYTHONUNBUFFERED": "1", **decided},
         is_ready=lambda: _answers_ok(ports[name], "/health/ready", at),
         address=at.url(ports[name]),
         # The mail box: so that stopping the notifier finds it still there.
@@ -201,7 +209,7 @@ def _witness(state: Path, port: int, at: _Neighbours) -> ProcessSpec:
 def _answers_ok(port: int, path: str, at: _Neighbours) -> bool:
     connection = (
         http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=trusting(at.ca(OPERATOR)))
-        if "http" in at.tls
+        if at.tls
         else http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     )
     try:

@@ -98,15 +98,23 @@ async def test_the_witness_cosigns(tls_stack: RunningStack) -> None:
     "command", ["status", "topics check", "migrate --status", "dead-letters list", "audit compare --settle 30"]
 )
 async def test_commands_find_their_way(tls_stack: RunningStack, command: str) -> None:
-    asked = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "console.main", *command.split()),
-        env=tls_stack.environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await asked.communicate()
+    ended, said = await _akashi(tls_stack, *command.split())
 
-    assert asked.returncode == 0, said.decode()
+    assert ended == 0, said
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [(["--tls"], 0, "ca.pem, for browsers"), ([], 1, "The stack is up with TLS: `make down` first.")],
+    ids=["with", "without"],
+)
+async def test_who_asks_for_it_again_is_told_how_it_speaks(
+    tls_stack: RunningStack, options: list[str], code: int, says: str
+) -> None:
+    ended, said = await _akashi(tls_stack, "up", *options)
+
+    assert ended == code, said
+    assert says in said
 
 
 @pytest.mark.parametrize("part", sorted(SHOWS))
@@ -191,11 +199,52 @@ async def test_who_trusts_another_authority_speaks_to_none_of_them(tls_stack: Ru
                 await client.get(tls_stack.url(part))
 
 
+@pytest.mark.parametrize(
+    ("command", "variable", "says"),
+    [
+        (
+            "topics check",
+            "AKASHI_KAFKA_CA_FILE",
+            "is not the Kafka to trust (unable to get local issuer certificate)",
+        ),
+        ("migrate --status", "AKASHI_POSTGRES_CA_FILE", "is not the PostgreSQL to trust"),
+        ("topics check", "missing", "can't be read: No such file or directory."),
+    ],
+    ids=["kafka", "postgres", "missing"],
+)
+async def test_a_command_says_in_a_sentence_whom_it_does_not_trust(
+    tls_stack: RunningStack, stranger: Path, command: str, variable: str, says: str
+) -> None:
+    named = {"AKASHI_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
+    if variable == "missing":
+        named["AKASHI_KAFKA_CA_FILE"] = str(stranger.with_name("missing.pem"))
+    else:
+        named[variable] = str(stranger)
+
+    ended, said = await _akashi(tls_stack, *command.split(), **named)
+
+    assert ended == 1
+    assert says in said
+    assert len(said.strip().splitlines()) == 1
+
+
 async def test_no_service_found_a_certificate_to_distrust(tls_stack: RunningStack) -> None:
     for service in ("intake", "issuer", "registry", "notifier"):
         assert not [
             line for line in log_lines(tls_stack, service) if "CERTIFICATE" in str(line) or "certificate" in line
         ]
+
+
+async def _akashi(stack: RunningStack, *arguments: str, **settings: str) -> tuple[int | None, str]:
+    """How a command ended, and what it said."""
+    asked = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "console.main", *arguments),
+        env={**stack.environment, **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asked.communicate()
+    return asked.returncode, said.decode()
 
 
 async def _start(access: KafkaAccess) -> None:

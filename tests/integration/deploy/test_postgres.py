@@ -6,8 +6,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from chassis.tls import trusting
 from deploy.databases import ensure_databases
-from deploy.local.postgres import LocalPostgres
+from deploy.local.postgres import LocalPostgres, programs
+from deploy.local.problem import Problem
 from deploy.local.state import free_port
 
 
@@ -48,6 +50,56 @@ async def test_it_starts_although_another_process_has_the_pid_in_a_stale_postmas
     postgres.start()
 
     assert await run(postgres.dsn(), "SELECT 1") == 1
+
+
+def test_data_of_another_version_is_left_alone(postgres: LocalPostgres) -> None:
+    postgres.stop()
+    (data,) = postgres.state.rglob("data/PG_VERSION")
+    data.write_text("14\n")
+
+    with pytest.raises(Problem, match=r"PostgreSQL 14 made the data .*AKASHI_PG_BIN"):
+        postgres.prepare()
+
+
+async def test_with_a_certificate_it_lets_nobody_in_but_by_tls_and_shows_a_renewed_one(state: Path, keys) -> None:
+    try:
+        programs(tls=True)
+    except Problem as none_here:
+        pytest.skip(str(none_here))
+    shown = state / "tls.pem"
+    shown.write_text((keys.folder / "database" / "tls.pem").read_text())
+    with LocalPostgres(state / "postgres", free_port(), certificate_file=shown) as server:
+        before = await serial(server, keys)
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
+            await asyncpg.connect(server.dsn(), ssl=False)
+        server.stop()
+
+        # As good as any other of this authority.
+        shown.write_text((keys.folder / "intake" / "tls.pem").read_text())
+        server.start()
+
+        assert await serial(server, keys) != before
+        copies = [path for path in server.state.rglob("tls.pem") if path.stat().st_mode & 0o077]
+        assert copies == []
+
+
+async def serial(server: LocalPostgres, keys) -> str:
+    connection = await asyncpg.connect(server.dsn(), ssl=trusting(keys.folder / "operator" / "ca.pem"))
+    try:
+        return str(connection._transport.get_extra_info("peercert")["serialNumber"])  # type: ignore[attr-defined]
+    finally:
+        await connection.close()
+
+
+def test_who_asks_for_tls_is_told_where_there_is_none(state: Path) -> None:
+    inside = programs()
+    if inside == programs(tls=True):
+        pytest.skip("the PostgreSQL that is taken first speaks TLS")
+
+    with pytest.raises(Problem, match="was built without TLS"):
+        programs({"AKASHI_PG_BIN": str(inside)}, tls=True)
+    with pytest.raises(Problem, match=r"No PostgreSQL here speaks TLS: .*apt install postgresql"):
+        programs({}, debian=state, tls=True)
 
 
 async def test_nobody_comes_in_without_the_password(postgres: LocalPostgres) -> None:

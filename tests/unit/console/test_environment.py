@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chassis.kafka import KafkaAccess
-from console.environment import Stack, find_stack
+from console.environment import Stack, find_http_ca, find_stack
 from deploy.local import status
 from deploy.local.problem import Problem
 from deploy.local.status import PartStatus, StackStatus
@@ -46,6 +46,47 @@ def test_what_the_environment_leaves_open_is_the_local_stacks(running: Path) -> 
     found = find_stack({"AKASHI_STATE": str(running), "AKASHI_KAFKA_BOOTSTRAP": "kafka:9092"})
 
     assert found == Stack("kafka:9092", "127.0.0.1", 8132, running / "secrets")
+
+
+def test_a_local_stack_that_speaks_tls_is_spoken_to_so(running: Path) -> None:
+    parts = [PartStatus("kafka", address="127.0.0.1:8192"), PartStatus("postgres", address="127.0.0.1:8132")]
+    status.write(running, StackStatus(1, "1", tls=True, parts=parts))
+    ca_file = running / "secrets" / "operator" / "ca.pem"
+
+    found = find_stack({"AKASHI_STATE": str(running)})
+
+    assert (found.kafka_security_protocol, found.kafka_ca_file, found.postgres_ca_file) == (
+        "SASL_SSL",
+        ca_file,
+        ca_file,
+    )
+    assert find_http_ca({"AKASHI_STATE": str(running)}) == ca_file
+    named = find_stack({**NAMED, "AKASHI_STATE": str(running)})
+    assert (named.kafka_security_protocol, named.kafka_ca_file, named.postgres_ca_file) == (
+        "SASL_PLAINTEXT",
+        None,
+        None,
+    )
+
+
+def test_the_environment_names_whom_to_trust(tmp_path: Path) -> None:
+    tls = {
+        "AKASHI_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "AKASHI_KAFKA_CA_FILE": "/ca/kafka.pem",
+        "AKASHI_POSTGRES_CA_FILE": "/ca/postgres.pem",
+        "AKASHI_HTTP_CA_FILE": "/ca/http.pem",
+    }
+
+    found = find_stack({**NAMED, **tls, "AKASHI_STATE": str(tmp_path)})
+
+    assert (found.kafka_ca_file, found.postgres_ca_file) == (Path("/ca/kafka.pem"), Path("/ca/postgres.pem"))
+    assert find_http_ca({**tls, "AKASHI_STATE": str(tmp_path)}) == Path("/ca/http.pem")
+    assert find_http_ca({"AKASHI_STATE": str(tmp_path)}) is None
+
+
+def test_whom_to_trust_without_tls_is_a_mistake_and_told(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="AKASHI_KAFKA_CA_FILE says whom to trust over TLS"):
+        find_stack({**NAMED, "AKASHI_STATE": str(tmp_path), "AKASHI_KAFKA_CA_FILE": "/ca.pem"})
 
 
 def test_a_host_alone_is_asked_at_the_usual_port(tmp_path: Path) -> None:
