@@ -15,7 +15,7 @@ help: ## List the targets
 demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 ends afterwards)
 	@$(BIN)/akashi demo $(if $(ONCE),--once) $(addprefix --without ,$(WITHOUT))
 
-up: bootstrap ## Start everything on this machine, without Docker
+up: bootstrap ## Start everything on this machine, without Docker (AKASHI_TLS=1: all parts speak TLS)
 	@$(BIN)/akashi up
 
 down: bootstrap ## Stop everything; what was stored stays
