@@ -11,6 +11,7 @@ CONSUMER_LAG = Gauge("akashi_consumer_lag", "Records not yet taken, over this pr
 OUTBOX_PUBLISHED = Counter("akashi_outbox_published_total", "Messages acknowledged by Kafka")
 OUTBOX_PENDING = Gauge("akashi_outbox_pending", "Messages waiting for Kafka (counted up to 10,000)")
 HTTP_SECONDS = Histogram("akashi_http_seconds", "Time to answer", ["method", "route", "status"])
+CONNECTIONS_CUT = Counter("akashi_http_connections_cut_total", "Connections that we ended, and for what", ["why"])
 MUST_NEVER = Counter("akashi_must_never_total", "Things that must never happen; see docs/failure-modes.md", ["what"])
 CERTIFICATE_GOOD_UNTIL = Gauge(
     "akashi_certificate_good_until_seconds", "End of the certificate shown, since the epoch; 0: none"

@@ -31,6 +31,7 @@ from chassis.telemetry import configure_logs
 from chassis.tls import CertificateUnusable, distrust, good_until
 from chassis.web import problems, tokens
 from chassis.web.body_limit import BodyLimit
+from chassis.web.connections import BACKLOG, Limits, limited_by
 from chassis.web.correlation import Correlation
 
 log = structlog.get_logger()
@@ -175,6 +176,14 @@ def serve(service: Service) -> None:
         host=settings.http_host,
         port=settings.http_port,
         ssl_certfile=settings.http_certificate_file,
+        http=limited_by(
+            Limits(
+                request_seconds=settings.http_request_seconds,
+                answer_seconds=settings.http_answer_seconds,
+                connections=settings.http_connections,
+            )
+        ),
+        backlog=BACKLOG,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(settings.drain_seconds),

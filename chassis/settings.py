@@ -57,6 +57,12 @@ class ServiceSettings(BaseSettings):
     http_port: int = 8000
     #: HTTPS instead of HTTP: the certificate to show and the key to it, in one file (PEM).
     http_certificate_file: Path | None = None
+    #: From a client's connection, or the first byte of its next request, to the last byte of the request's body.
+    http_request_seconds: float = 20.0
+    #: That a client may read nothing of what waits for it.
+    http_answer_seconds: float = 30.0
+    #: At once, of one process. Well below the files that it may have open: those are Kafka's and PostgreSQL's, too.
+    http_connections: int = 500
     log_level: str = "INFO"
     #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
     cookies_secure: bool = True

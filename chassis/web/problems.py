@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from structlog.contextvars import get_contextvars
 
 log = structlog.get_logger()
@@ -162,6 +163,11 @@ def install(app: FastAPI, page: Page | None = None) -> None:
             headers["Allow"] = ", ".join(sorted(_allowed(request)))
         return answer(request, Problem(error.status_code, "http", str(error.detail), headers=headers))
 
+    @app.exception_handler(ClientDisconnect)
+    async def answer_gone(request: Request, _: ClientDisconnect) -> Response:
+        # Nobody hears it; what is counted is that the rest of the request never came.
+        return answer(request, too_slow())
+
     @app.exception_handler(Exception)
     async def answer_broken(request: Request, error: Exception) -> Response:
         log.error("request.broken", error=type(error).__name__, exc_info=error)
@@ -194,16 +200,20 @@ def _parameters(dependant: Dependant) -> set[str]:
 
 
 def declare(document: dict[str, Any]) -> None:
-    """Say in an OpenAPI document that whatever takes a body takes none that is too large."""
+    """Say in an OpenAPI document that whatever takes a body takes none that is too large, or too slow in coming."""
     for operations in document["paths"].values():
         for operation in operations.values():
             if "requestBody" in operation:
-                described = {"description": HTTPStatus.REQUEST_ENTITY_TOO_LARGE.phrase, "content": _CONTENT}
-                operation["responses"]["413"] = described
+                for status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+                    operation["responses"][f"{status}"] = {"description": status.phrase, "content": _CONTENT}
 
 
 def too_large() -> Problem:
     return Problem(413, "too-large", f"The body is larger than {LARGEST_BODY_BYTES} bytes.")
+
+
+def too_slow() -> Problem:
+    return Problem(408, "too-slow", "The request did not come in time.")
 
 
 def not_json() -> Problem:
