@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench fault proof sbom pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench fault fuzz proof sbom pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +48,9 @@ bench: bootstrap ## Measure how much goes through
 
 proof: bootstrap ## Export 100,000 certificates, destroy everything, and make an equal registry of the export
 	AKASHI_PROOF_CERTIFICATES=$(or $(CERTIFICATES),100000) $(BIN)/pytest -s tests/integration/console/test_on_an_empty_machine.py
+
+fuzz: bootstrap ## Look for inputs that break a promise, led by coverage (SECONDS=60 for each TARGET, or one)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
 
 sbom: bootstrap ## List everything that others wrote, with hashes, as CycloneDX (sbom.cdx.json)
 	$(BIN)/python -m deploy.sbom > sbom.cdx.json

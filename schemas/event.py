@@ -1,10 +1,11 @@
 """What is common to every event: an immutable document with a Kafka key and an identity of its own."""
 
 import uuid
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 #: Event ids are uuid5 under this name, so that telling the same fact twice is the same event.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:event")
@@ -33,6 +34,20 @@ Version = Annotated[int, Field(ge=1, le=9999)]
 #: 変更の発生番号: 0 for a new one.
 ChangeNumber = Annotated[int, Field(ge=0, le=9999)]
 Attempts = Annotated[int, Field(ge=0, le=10_000)]
+
+
+def in_every_zone(moment: datetime) -> datetime:
+    """The moment; ValueError for one that has no name in some time zone, at the very ends of the calendar."""
+    try:
+        year = moment.astimezone(UTC).year
+    except OverflowError:
+        year = MINYEAR
+    if not MINYEAR < year < MAXYEAR:
+        raise ValueError("not a moment in every time zone")
+    return moment
+
+
+AwareDatetime = Annotated[pydantic.AwareDatetime, AfterValidator(in_every_zone)]
 #: 保証契約番号. NUM-1.
 ContractNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}-[0-9]{5}[0-9A-Z]$")]
 

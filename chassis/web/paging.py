@@ -3,16 +3,26 @@
 import base64
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 
 from chassis.web.problems import FieldError, invalid
+from schemas.event import in_every_zone
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Items per page")]
 Cursor = Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before")]
 
 Row = TypeVar("Row")
+
+
+def moment(text: str) -> datetime:
+    """A kind for `read_cursor`: a moment that every time zone, and so the database, has."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("A moment without a time zone.")
+    return in_every_zone(at)
 
 
 def write_cursor(*parts: object) -> str:

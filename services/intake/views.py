@@ -151,7 +151,7 @@ async def applications(
 
 
 async def guarantees(tx: Transaction, contractor_id: str, *, cursor: str | None, limit: int) -> Guarantees:
-    after = read_cursor(cursor, UUID, _product_code)
+    after = read_cursor(cursor, UUID, product_code)
     rows = await store.guarantees(tx, contractor_id, after, limit + 1)
     items = []
     for row in rows[:limit]:
@@ -254,7 +254,7 @@ def _product(amount_yen: int, ratio_percent: str, row: Record, application_statu
     )
 
 
-def _product_code(text: str) -> str:
+def product_code(text: str) -> str:
     if text not in PRODUCTS:
         raise ValueError("No such product.")
     return text

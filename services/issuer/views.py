@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from chassis import sealing
 from chassis.postgres import Transaction
-from chassis.web.paging import page_of, read_cursor
+from chassis.web.paging import moment, page_of, read_cursor
 from reference.reader import Reference
 from schemas.applications import ApplicationSubmitted
 from schemas.decisions import Fee, Finding
@@ -172,7 +172,7 @@ async def queue(
     proposed: bool | None = None,
 ) -> Queue:
     """What waits for a person, the longest first; all, or only what is `proposed` or is not."""
-    after = read_cursor(cursor, datetime.fromisoformat, UUID)
+    after = read_cursor(cursor, moment, UUID)
     rows = await store.queue(tx, surety_id, product, proposed=proposed, after=after, limit=limit + 1)
     items = []
     for row in rows[:limit]:

@@ -18,6 +18,8 @@ from tests.support.running import RunningStack, eventually
 Headers = list[tuple[str, bytes]]
 Record = tuple[str, bytes | None, bytes | None, Headers]
 
+#: Well-formed, and in UTC of the year 0: no clock here can show it.
+NO_MOMENT = "0001-01-01T00:00:00+23:59"
 NO_SUCH_TYPE = ("ce_type", b"akashi.NobodyTold.v9")
 
 
@@ -44,6 +46,8 @@ def _garbage() -> Iterator[tuple[str, Record, str]]:
         yield "wrong key", (topic.name, b"someone-else", value, headers), "key_does_not_match"
         yield "unknown type", (topic.name, key, value, [*other_type, NO_SUCH_TYPE]), "ce_type_is_unknown"
         yield "oversized", (topic.name, key, b" " * 300_000, headers), "oversized"
+        moment = json.dumps(example.value | {type(example.event()).time_field: NO_MOMENT}).encode()
+        yield "a moment before there was any", (topic.name, key, moment, headers), "invalid"
         yield "no headers", (topic.name, key, value, []), "ce_specversion"
         if not topic.tombstones:
             yield "null value", (topic.name, key, None, headers), "value_is_null"

@@ -52,7 +52,9 @@ async def of_surety(at: AtPortal, typed: str) -> views.GuaranteeDetail:
 
 def page_number(request: Request) -> int:
     typed = request.query_params.get("page", "1")
-    return int(typed) if typed.isascii() and typed.isdigit() and 0 < int(typed[:9]) <= MOST_PAGES else 1
+    # As many digits as the largest has, so that no number is too long to be read.
+    page = int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= len(str(MOST_PAGES)) else 1
+    return page if 0 < page <= MOST_PAGES else 1
 
 
 def make_router(site: Site, counter: Counter, printer: Printer) -> APIRouter:
