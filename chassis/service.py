@@ -33,6 +33,8 @@ from chassis.web import problems, tokens
 from chassis.web.body_limit import BodyLimit
 from chassis.web.connections import BACKLOG, Limits, limited_by
 from chassis.web.correlation import Correlation
+from chassis.web.links import Link
+from chassis.web.links import declare as declare_links
 
 log = structlog.get_logger()
 
@@ -103,6 +105,8 @@ class Service:
     site: Pages | None = None
     #: Definitions that OpenAPI needs beside those of the routes' models.
     schemas: Mapping[str, Any] = field(default_factory=dict)
+    #: Where its answers lead, for OpenAPI.
+    links: Sequence[Link] = ()
     consumers: list[Consumer] = field(default_factory=list)
 
 
@@ -140,20 +144,21 @@ def make_app(service: Service) -> FastAPI:
             app.include_router(router, dependencies=[Depends(problems.no_strange_parameters)])
         if site is not None:
             site.install(app)
-        app.openapi = _contract(app.openapi, service.schemas)  # type: ignore[method-assign]  # as FastAPI has it extended
+        app.openapi = _contract(app.openapi, service)  # type: ignore[method-assign]  # as FastAPI has it extended
     return app
 
 
-def _contract(generate: Callable[[], dict[str, Any]], schemas: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+def _contract(generate: Callable[[], dict[str, Any]], service: Service) -> Callable[[], dict[str, Any]]:
     """The document with what FastAPI cannot know of. Made when somebody asks for it, and once."""
 
     @cache
     def contract() -> dict[str, Any]:
         document = generate()
-        if schemas:
-            document["components"]["schemas"].update(schemas)
+        if service.schemas:
+            document["components"]["schemas"].update(service.schemas)
         tokens.declare(document)
         problems.declare(document)
+        declare_links(document, service.links)
         return document
 
     return contract

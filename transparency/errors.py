@@ -5,7 +5,11 @@ from contextlib import contextmanager
 
 
 class DoesNotVerify(Exception):
-    """Something is not what it claims to be. The message is what an auditor reads."""
+    """Something is not what it claims to be. The message is what an auditor reads: one line, whatever is told of."""
+
+    def __str__(self) -> str:
+        # Names in a document are anybody's: one with a line break or an escape would say what it likes on a terminal.
+        return "".join(c if c.isprintable() or c == "\u3000" else repr(c)[1:-1] for c in super().__str__())
 
 
 class Malformed(DoesNotVerify):

@@ -39,6 +39,7 @@ from services.intake.web import (
     standing,
 )
 from services.intake.web.documents import Printer
+from services.intake.web.linked import LINKS
 from services.intake.web.routes import FORM_DEFINITIONS, Counter, make_router
 
 
@@ -84,6 +85,7 @@ def make_service(settings: IntakeSettings) -> Service:
             Task("reminder", partial(remind, runtime=runtime), 240),
         ),
         schemas=FORM_DEFINITIONS,
+        links=LINKS,
         site=CompletePortal(site),
     )
 

@@ -17,6 +17,7 @@ from services.issuer.issuance import Issuing
 from services.issuer.minting import KeyMint
 from services.issuer.settings import IssuerSettings
 from services.issuer.web import pages
+from services.issuer.web.linked import LINKS
 from services.issuer.web.routes import Desk, make_router
 
 
@@ -58,5 +59,6 @@ def make_service(settings: IssuerSettings) -> Service:
         shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
         routers=(make_router(desk), pages.make_router(site, desk)),
         site=CompletePortal(site),
+        links=LINKS,
         readings=(reading,),
     )

@@ -165,6 +165,15 @@ def test_what_must_never_be_logged_is_found_though_it_is_signed(tmp_path, audit,
     assert words in sentence
 
 
+def test_what_is_told_of_a_hostile_export_is_one_line_and_moves_no_cursor(tmp_path, audit):
+    hostile = {**a_certificate(0), "x\r\n\x1b[2Kverified\u202e": 1}
+    write_export(tmp_path / "export", as_leaves([hostile]))
+    code, sentence = audit(tmp_path / "export")
+    assert code == 1
+    assert sentence.strip().isprintable()
+    assert r"x\r\n\x1b[2Kverified\u202e" in sentence
+
+
 def test_clocks_may_differ_by_as_much_as_is_allowed(tmp_path, audit):
     write_export(tmp_path / "export", as_leaves([a_certificate(0), a_registration(0, registered_at=at(-4))]))
     assert audit(tmp_path / "export")[0] == 0
