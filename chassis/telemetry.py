@@ -1,9 +1,13 @@
 """How a service tells what it does: one JSON line per fact, with the correlation id of the request that began it."""
 
+import io
+import json
 import logging
+import re
 import secrets
 import sys
 import time
+from typing import Any, Final
 
 import structlog
 import uuid_utils.compat
@@ -11,9 +15,14 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from schemas.envelope import Cause
 
+_UNSEEN: Final = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
 
 def configure_logs(service: str, level: str) -> None:
     """JSON lines on standard output, for our own loggers and for libraries alike."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Half a surrogate pair, which UTF-8 has not, is written as JSON would escape it.
+        sys.stdout.reconfigure(errors="backslashreplace")
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -22,7 +31,7 @@ def configure_logs(service: str, level: str) -> None:
         lambda _logger, _method, event: {"service": service, **event},
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        processors=[*shared, structlog.processors.JSONRenderer(_as_line)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
@@ -32,7 +41,7 @@ def configure_logs(service: str, level: str) -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(_as_line),
             ],
         )
     )
@@ -40,6 +49,15 @@ def configure_logs(service: str, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for noisy in ("httpx", "aiokafka", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _as_line(fields: Any, **options: Any) -> str:
+    """One line of JSON, readable in Japanese. What breaks a line, moves a cursor or turns the writing is escaped.
+
+    Below U+0020 JSON does so by itself; above, these characters can stand in its texts only.
+    """
+    text = json.dumps(fields, ensure_ascii=False, **options)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class SayOnce(logging.Filter):

@@ -90,7 +90,8 @@ def recipient(contact: Contact) -> Address:
     try:
         address = Address(addr_spec=f"{local}{at}{domain.encode('idna').decode()}")
         address.addr_spec.encode("ascii")
-    except (HeaderParseError, ValueError, IndexError):
+    # The last two are how the parser itself stumbles, the very last over `a@[`.
+    except (HeaderParseError, ValueError, IndexError, AttributeError):
         raise NoAddress from None
     if not address.username or not address.domain or address.addr_spec != one_line([address.addr_spec]):
         raise NoAddress

@@ -16,8 +16,8 @@ from tests.fuzz.targets import TARGETS, Target
 
 FOUND: Final = Path(__file__).parent / "found"
 #: Of each target; those that draw a page, or write a letter, take their time.
-INPUTS: Final = {"drawn_documents": 60, "mails": 1000, "forms": 1000}
-MOST_INPUTS: Final = 3000
+INPUTS: Final = {"drawn_documents": 40, "mails": 400, "forms": 500}
+MOST_INPUTS: Final = 2000
 
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 

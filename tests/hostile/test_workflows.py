@@ -6,6 +6,7 @@ does not declare, and what comes of it is what the auditor finds.
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from schemathesis.generation.stateful.state_machine import APIStateMachine
 from console.openapi import path_of
 from tests.support.auditing import auditors_check
 from tests.support.builders import a_performance, an_application_form
-from tests.support.running import Client, RunningStack, eventually
+from tests.support.running import Client, Document, RunningStack, eventually
 
 SCENARIOS = 15
 #: Few at a time: what is there changes from one to the next, and what was asked once is not answered the same again.
@@ -59,14 +60,23 @@ class Run:
     broken: list[str] = field(default_factory=list)
 
 
+def without_security(service: str) -> Document:
+    """The contract for whom every request bears the right token: who has none is tried elsewhere."""
+    document: Document = json.loads(path_of(service).read_text())
+    del document["components"]["securitySchemes"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return document
+
+
 def run_through(stack: RunningStack, service: str, client: Client) -> Run:
     run = Run()
     answers = run.answers
-    machine: type[APIStateMachine] = schemathesis.openapi.from_path(path_of(service)).as_state_machine()
+    machine: type[APIStateMachine] = schemathesis.openapi.from_dict(without_security(service)).as_state_machine()
 
     class Workflow(machine):  # type: ignore[misc,valid-type]
         def before_call(self, case: Case) -> None:
-            case.headers["Authorization"] = f"Bearer {client.token}"
             if answers.total() % 4 == 0:
                 return
             # What a generator seldom hits upon: what keeps the rules of the business, too.
@@ -74,9 +84,12 @@ def run_through(stack: RunningStack, service: str, client: Client) -> Run:
                 case.body = a_new_form(**(FOR_THE_DESK if answers.total() % 2 else {}))
             elif case.operation.label.startswith("POST") and case.operation.label.endswith("/messages"):
                 case.body = {"text": "見本"}
+            elif case.operation.label.endswith("/return"):
+                case.body = {"message": "見本"}
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
-            return {"base_url": stack.url(service), "timeout": 20}
+            token = {"Authorization": f"Bearer {client.token}"}
+            return {"base_url": stack.url(service), "headers": token, "timeout": 20}
 
         def validate_response(self, response: Response, case: Case, *_: Any, **kwargs: Any) -> None:
             answers[case.operation.label, response.status_code] += 1
@@ -101,8 +114,8 @@ async def test_however_a_contractor_and_the_desk_go_on_the_contract_holds_and_th
     contractor = await stack.contractor(f"workflow-{uuid.uuid4().hex[:8]}")
     desk = await stack.desk("toto")
     # Something is there of everything: on paper, for the desk, and issued; the newest are the first of a list.
-    paper = {"products__performance": a_performance(amount_yen=50_000, form="paper")}
-    for changes in (paper, paper, *[FOR_THE_DESK] * 12, {}, {}):
+    paper: dict[str, Any] = {"products__performance": a_performance(amount_yen=50_000, form="paper")}
+    for changes in (*[paper] * 4, *[FOR_THE_DESK] * 12, {}, {}):
         await contractor.apply(a_new_form(**changes), uuid.uuid4().hex)
 
     async def all_are_known() -> bool:
@@ -118,12 +131,13 @@ async def test_however_a_contractor_and_the_desk_go_on_the_contract_holds_and_th
     for wanted in (
         ("POST /api/applications", 202),
         ("GET /api/applications/{application_id}", 200),
-        ("POST /api/applications/{application_id}/withdrawal", 202),
         ("POST /api/applications/{application_id}/messages", 202),
         ("GET /api/guarantees/{number}", 200),
         ("GET /api/guarantees/{number}/authentication-key", 200),
     ):
         assert asked.answers[wanted], asked.answers
+    # Whether it is in time is chance: most are decided within a second.
+    assert any(asked.answers["POST /api/applications/{application_id}/withdrawal", status] for status in (202, 409))
     for wanted in (
         ("GET /api/desk/applications/{application_id}", 200),
         ("POST /api/desk/applications/{application_id}/accept", 200),

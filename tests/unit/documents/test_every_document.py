@@ -5,9 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from documents.rendering import CharacterNotPrintable, DoesNotFitOnePage, draw, unprintable
-from tests.unit.documents.samples import AT, DOCUMENTS, FILE_NAMES, KEY, LONG, NUMBER, a_key_notice, read, text_of
+from tests.unit.documents.samples import (
+    AT,
+    DOCUMENTS,
+    FILE_NAMES,
+    KEY,
+    LONG,
+    NUMBER,
+    a_content,
+    a_fee_statement,
+    a_key_notice,
+    a_receipt,
+    read,
+    text_of,
+)
 
 #: One point is 1/72 inch; A4 is 210 mm by 297 mm.
 A4 = (595, 842)
@@ -166,3 +180,47 @@ def test_the_moment_of_drawing_needs_a_zone():
 
 def test_a_key_notice_does_not_show_its_key_in_logs():
     assert KEY not in repr(a_key_notice())
+
+
+MARKUP = '#text(red)[x] $x^2$ @foo *b* {{7*7}}\\"q"'
+BUILDERS: dict[str, Any] = {
+    "certificate": a_content,
+    "key_notice": a_key_notice,
+    "fee_statement": a_fee_statement,
+    "receipt": a_receipt,
+}
+#: A value of a closed set, not a text.
+CODES = {"family"}
+TEXTS = [
+    (document, name)
+    for document, build in BUILDERS.items()
+    for name, value in vars(build()).items()
+    if isinstance(value, str) and name not in CODES
+]
+
+
+@pytest.mark.parametrize(("document", "field"), TEXTS, ids=lambda value: value)
+def test_markup_in_any_field_is_printed_wherever_a_word_would_be(document: str, field: str) -> None:
+    try:
+        plain = text_of(DOCUMENTS[document](**{field: "みほん"}))
+    except ValidationError:
+        # Of a form of its own, such as a contract number: nothing else gets in.
+        with pytest.raises(ValidationError):
+            DOCUMENTS[document](**{field: MARKUP})
+        return
+
+    shown = text_of(DOCUMENTS[document](**{field: MARKUP}))
+
+    assert shown.replace(" ", "").count(MARKUP.replace(" ", "")) == plain.count("みほん")
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [(part, field) for part in ("guarantor", "handling_office") for field in getattr(a_content(), part).model_dump()],
+)
+def test_markup_in_a_part_of_a_certificate_is_printed(part: str, field: str) -> None:
+    changed = {**getattr(a_content(), part).model_dump(), field: MARKUP}
+
+    shown = text_of(DOCUMENTS["certificate"](**{part: changed}))
+
+    assert MARKUP.replace(" ", "") in shown.replace(" ", "")
