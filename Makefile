@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench fault fuzz proof sbom pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench fault fuzz proof sbom advisories pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ STACK ?= local
 JOBS ?= auto
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 ends afterwards)
 	@$(BIN)/akashi demo $(if $(ONCE),--once) $(addprefix --without ,$(WITHOUT))
@@ -54,6 +54,9 @@ fuzz: bootstrap ## Look for inputs that break a promise, led by coverage (SECOND
 
 sbom: bootstrap ## List everything that others wrote, with hashes, as CycloneDX (sbom.cdx.json)
 	$(BIN)/python -m deploy.sbom > sbom.cdx.json
+
+advisories: bootstrap ## Ask OSV what is known against what others wrote (exit code 3: it could not be asked)
+	$(BIN)/python -m deploy.advisories
 
 pictures: bootstrap ## Make the pictures of the README again (needs Chromium)
 	$(BIN)/python -m tests.browser.pictures docs/pictures
