@@ -1,14 +1,31 @@
-"""A table at the end: what each fault came to."""
+"""One stack whose lines can be cut, for all tests that cut them; and a table at the end: what each fault came to."""
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import asdict, fields
 
 import pytest
 
 from tests.fault.settling import FIGURES, Figures
+from tests.support.stack import in_containers
+from tests.support.wired import WiredStack, wired_stack
 
 #: Travels with the report, also from another process.
 _PROPERTY = "fault"
+
+
+@pytest.fixture(scope="session")
+async def _wired() -> AsyncIterator[WiredStack]:
+    if in_containers():
+        pytest.skip("The lines are between processes of this machine")
+    async with wired_stack() as running:
+        yield running
+
+
+@pytest.fixture
+def wired(_wired: WiredStack) -> Iterator[WiredStack]:
+    """Each test leaves it whole: its lines are mended, and `settled` is asked last."""
+    yield _wired
+    _wired.mend()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -46,7 +46,7 @@ from tests.support.stack import in_containers, open_folder, running_broker, runn
 from tests.support.waiting import eventually
 
 Document = dict[str, Any]
-_UP_SECONDS = 240
+UP_SECONDS = 240
 #: Settings under which nobody need wait for a person's patience.
 IMPATIENT = {
     "AKASHI_BACK_OFF_SECONDS": "[0.5, 1, 2]",
@@ -238,7 +238,7 @@ async def running_stack(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=_UP_SECONDS,
+            timeout=UP_SECONDS,
             check=False,
         )
         try:
@@ -257,9 +257,8 @@ async def stack() -> AsyncIterator[RunningStack]:
         yield running
 
 
-@contextmanager
-def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], dict[str, Callable[[], None]]]]:
-    """The environment of `akashi up`, which parts it leaves out, and how those are taken away."""
+def own_environment(state: Path) -> dict[str, str]:
+    """The caller's without its settings, with a folder, ports and little patience."""
     own = {
         name: value for name, value in os.environ.items() if not name.startswith("AKASHI_") or name == "AKASHI_CACHE"
     }
@@ -267,7 +266,13 @@ def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], di
     ports: dict[str, str] = {}
     for name in PREFERRED_PORTS:
         ports[f"AKASHI_PORT_{name.upper()}"] = str(free_port(taken=map(int, ports.values())))
-    environment = {**own, "AKASHI_STATE": str(state), **IMPATIENT, **ports}
+    return {**own, "AKASHI_STATE": str(state), **IMPATIENT, **ports}
+
+
+@contextmanager
+def _neighbours(state: Path) -> Iterator[tuple[dict[str, str], Sequence[str], dict[str, Callable[[], None]]]]:
+    """The environment of `akashi up`, which parts it leaves out, and how those are taken away."""
+    environment = own_environment(state)
     if not in_containers():
         yield environment, (), {}
         return

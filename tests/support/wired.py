@@ -1,0 +1,108 @@
+"""The whole stack, each service with a line of its own to each of its neighbours: `stack.line("issuer", "kafka")`."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from console.environment import find_stack
+from deploy.local import status
+from deploy.local.stack import SERVICES
+from deploy.local.state import CLONE, free_port, open_state
+from tests.support.lines import Line
+from tests.support.running import UP_SECONDS, RunningStack, own_environment
+from tests.support.stack import open_folder
+from tests.support.waiting import eventually
+from tests.support.wired_supervisor import Wiring
+from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
+
+#: Who speaks to whom, and how.
+LINES: Final[tuple[tuple[str, str, type[Wire]], ...]] = (
+    *((service, "kafka", KafkaWire) for service in SERVICES),
+    *((service, "postgres", PostgresWire) for service in SERVICES),
+    ("notifier", "smtp", SmtpWire),
+)
+
+
+@dataclass
+class WiredStack(RunningStack):
+    """A stack whose services can be cut off from their neighbours."""
+
+    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+
+    def line(self, service: str, neighbour: str) -> Line:
+        return self.lines[service, neighbour]
+
+    def lines_to(self, neighbour: str) -> list[Line]:
+        return [line for line in self.lines.values() if line.neighbour == neighbour]
+
+    def mend(self) -> None:
+        for line in self.lines.values():
+            line.mend()
+
+
+@asynccontextmanager
+async def wired_stack() -> AsyncIterator[WiredStack]:
+    """Bring it up, and down again with everything it stored."""
+    async with AsyncExitStack() as opened:
+        state = open_state(opened.enter_context(open_folder()) / "state")
+        environment = own_environment(state)
+        lines = {
+            (service, neighbour): await opened.enter_async_context(Line(service, neighbour, wire).listening())
+            for service, neighbour, wire in LINES
+        }
+        wiring = _wire(lines, environment)
+        supervisor = _start(state, wiring, environment)
+        try:
+
+            def is_ready() -> bool:
+                assert supervisor.poll() is None, _log(state).read_text()
+                found = status.read(state)
+                return found is not None and found.ready
+
+            await eventually(is_ready, UP_SECONDS)
+            yield WiredStack(state, environment, find_stack(environment), lines=lines)
+        finally:
+            supervisor.terminate()
+            await asyncio.to_thread(supervisor.wait, 120)
+
+
+def _wire(lines: dict[tuple[str, str], Line], environment: dict[str, str]) -> Wiring:
+    """Tell every line where it leads; and services and broker of the lines."""
+    taken = [int(port) for name, port in environment.items() if name.startswith("AKASHI_PORT_")]
+    wiring = Wiring({service: {} for service in SERVICES}, {})
+    for (service, neighbour), line in lines.items():
+        settings = wiring.settings[service]
+        match neighbour:
+            case "kafka":
+                line.upstream = free_port(taken=taken)
+                taken.append(line.upstream)
+                wiring.listeners[service] = (line.upstream, line.port)
+                settings["AKASHI_KAFKA_BOOTSTRAP"] = f"127.0.0.1:{line.port}"
+            case _:
+                line.upstream = int(environment[f"AKASHI_PORT_{neighbour.upper()}"])
+                settings[f"AKASHI_{neighbour.upper()}_PORT"] = str(line.port)
+    return wiring
+
+
+def _log(state: Path) -> Path:
+    return state / "logs" / "supervisor.log"
+
+
+def _start(state: Path, wiring: Wiring, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    _log(state).parent.mkdir()
+    with _log(state).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.support.wired_supervisor", str(state), json.dumps(asdict(wiring))],
+            cwd=CLONE,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
