@@ -7,8 +7,10 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from chassis.kafka import KafkaAccess
+from console.kafka_reading import open_admin
 from schemas import topics
 from tests.support.waiting import eventually
 
@@ -82,6 +84,22 @@ async def uncommitted(kafka: KafkaAccess, group: str, name: str) -> int:
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         return sum([end - (await consumer.committed(partition) or 0) for partition, end in ends.items()])
+
+
+async def members_of(kafka: KafkaAccess, group: str) -> set[str]:
+    """The members as the group's coordinator knows them, dead ones included until their sessions end."""
+    async with open_admin(kafka) as admin:
+        ((described,),) = [answer.groups for answer in await admin.describe_consumer_groups([group])]
+    return {member[0] for member in described[5]}
+
+
+async def bury(kafka: KafkaAccess, group: str) -> None:
+    """Tell the coordinator that all members left, when they are dead: nobody waits until their sessions end."""
+    members = await members_of(kafka, group)
+    async with open_admin(kafka) as admin:
+        coordinator = await admin.find_coordinator(group)
+        for member in members:
+            await admin._send_request(LeaveGroupRequest(group, member), coordinator)
 
 
 def partitions_of(*names: str) -> list[TopicPartition]:
