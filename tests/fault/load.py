@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.support.builders import a_performance, an_advance_payment, an_application_form
@@ -46,9 +47,15 @@ def nth_form(n: int) -> tuple[Document, dict[str, str], bool]:
     return form, ends, wished
 
 
-async def send(contractor: Client, count: int, *, after_each: Callable[[int], Awaitable[None]] | None = None) -> Sent:
-    """Send so many applications, several at once, and wait for every answer."""
-    sent = Sent()
+async def send(
+    contractor: Client,
+    count: int,
+    *,
+    after_each: Callable[[int], Awaitable[None]] | None = None,
+    sent: Sent | None = None,
+) -> Sent:
+    """Send so many applications, several at once, and wait for every answer; noted in `sent`, if there is one."""
+    sent = Sent() if sent is None else sent
     numbers = iter(range(count))
 
     async def work() -> None:
@@ -77,3 +84,24 @@ async def mails_told(contractor: Client, outcome: str) -> int:
     """How many of a contractor's guarantees show that mail outcome."""
     guarantees = await contractor.all_items("/api/guarantees")
     return sum((guarantee["mail"] or {}).get("outcome") == outcome for guarantee in guarantees)
+
+
+@asynccontextmanager
+async def steady_load(contractor: Client, sent: Sent, *, round_of: int = 6) -> AsyncIterator[None]:
+    """Applications come in, a round each second, as long as the block lasts; every one is answered in the end."""
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        while True:
+            await send(contractor, round_of, sent=sent)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 1)
+            if over.is_set():
+                return
+
+    sending = asyncio.create_task(go_on())
+    try:
+        yield
+    finally:
+        over.set()
+        await sending

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from tests.fault.load import Sent, send
+from tests.fault.load import Sent, steady_load
 from tests.fault.settling import settled
 from tests.support.kafka import bury
 from tests.support.lines import Side
@@ -26,7 +26,6 @@ from tests.support.wires import PostgresWire, SmtpWire
 #: By default every service is killed at one of its steps after the other, in one load; `make fault` tries each step by
 #: itself, too.
 EACH: Final = bool(os.environ.get("AKASHI_FAULT_EACH_STEP"))
-ROUND: Final = 6
 FIRES_SECONDS: Final = 60
 VIEW: Final = 10
 
@@ -126,24 +125,21 @@ async def _look_up(stack: WiredStack, contractor: Client) -> None:
 
 async def _under_load(
     stack: WiredStack, plans: Iterable[Sequence[Step]], side: Side, folder: Path
-) -> tuple[Sent, Counter[str]]:
-    """Kill by these plans while applications come in; then what was sent, and the mails of it."""
+) -> Counter[str]:
+    """Kill by these plans while applications come in; the mails that came."""
     contractor = await stack.contractor(f"step-{uuid.uuid4().hex[:8]}")
     mails_before = await stack.mails_by_message_id()
-    killing = asyncio.gather(*(_kill_at(stack, plan, side, contractor) for plan in plans))
-    sent = await send(contractor, ROUND)
-    while not killing.done():
-        sent.add(await send(contractor, ROUND))
-        await asyncio.wait({killing}, timeout=1)
-    await killing
-    return sent, await settled(stack, contractor, sent, mails_before, folder)
+    sent = Sent()
+    async with steady_load(contractor, sent):
+        await asyncio.gather(*(_kill_at(stack, plan, side, contractor) for plan in plans))
+    return await settled(stack, contractor, sent, mails_before, folder)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
 async def test_killed_at_every_step_in_turn_nothing_is_lost_and_nothing_is_doubled(
     wired: WiredStack, side: Side, tmp_path: Path
 ) -> None:
-    _, mails = await _under_load(wired, STEPS.values(), side, tmp_path)
+    mails = await _under_load(wired, STEPS.values(), side, tmp_path)
 
     # The one step that may be done twice: the server has the letter, and nobody knows.
     assert side == "before" or mails.total() > len(mails)
@@ -155,7 +151,7 @@ async def test_killed_at_every_step_in_turn_nothing_is_lost_and_nothing_is_doubl
 async def test_killed_at_this_step_nothing_is_lost_and_nothing_is_doubled(
     wired: WiredStack, step: Step, side: Side, tmp_path: Path
 ) -> None:
-    _, mails = await _under_load(wired, [[step]], side, tmp_path)
+    mails = await _under_load(wired, [[step]], side, tmp_path)
 
     if step.service != "notifier":
         assert mails.total() == len(mails)

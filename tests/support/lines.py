@@ -15,22 +15,24 @@ from tests.support.wires import Message, Wire
 
 #: On which side of a step: before it was asked for, or after it was done and before anybody was told.
 Side = Literal["before", "after"]
+#: What becomes of the connection then: over; silent for ever; or it goes on as if nothing were.
+Then = Literal["ends", "hangs", "goes on"]
 
 _CHUNK: Final = 64 * 1024
 
 
 @dataclass
 class Tripwire:
-    """Fires once, at the first message on its side that has all the words. That message goes no further.
+    """Fires once, at the first message on its side that has all the words.
 
-    Before: it never reaches the server. After: the server has done it, and the client does not learn it.
+    Unless the connection goes on, that message goes no further. Before: it never reaches the server. After: the server
+    has done it, and the client does not learn it.
     """
 
     words: tuple[str, ...]
     side: Side
     pull: Callable[[], None]
-    #: Whether the connection stays, silent, or ends.
-    stays: bool = False
+    then: Then
     fired: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     def is_touched_by(self, side: Side, text: str) -> bool:
@@ -91,15 +93,15 @@ class _Connection:
         cut: Callable[[bytes], Iterator[Message]],
     ) -> None:
         while data := await reader.read(_CHUNK):
+            await self._line.travel(len(data))
             for raw, text in cut(data):
-                await self._line.travel(len(raw))
                 if side == "before" and (instead := self._line.answered_by_itself(text)):
                     self._writer.write(instead)
                     continue
                 if tripwire := self._line.touched(side, text):
-                    self._silent = tripwire.stays
+                    self._silent = tripwire.then == "hangs"
                     tripwire.fire()
-                    if not self._silent:
+                    if tripwire.then == "ends":
                         return
                 if not self._silent:
                     writer.write(raw)
@@ -138,10 +140,10 @@ class Line:
             self.cut()
 
     def trip(
-        self, *words: str, side: Side, pull: Callable[[], None] = lambda: None, stays: bool = False
+        self, *words: str, side: Side, pull: Callable[[], None] = lambda: None, then: Then = "ends"
     ) -> Tripwire:
         """Lay a tripwire."""
-        self._tripwires.append(Tripwire(words, side, pull, stays))
+        self._tripwires.append(Tripwire(words, side, pull, then))
         return self._tripwires[-1]
 
     def cut(self) -> int:
@@ -172,7 +174,7 @@ class Line:
         self.slow(latency_seconds=0.0, bytes_per_second=float("inf"))
 
     async def travel(self, size: int) -> None:
-        """What a message of so many bytes waits for."""
+        """What so many bytes wait for."""
         if seconds := self._latency_seconds + size / self._bytes_per_second:
             await asyncio.sleep(seconds)
         await self._passes.wait()

@@ -306,4 +306,10 @@ def log_lines(stack: RunningStack, service: str) -> list[Document]:
     return [json.loads(line) for line in text.splitlines() if re.match(r"\{.*\}$", line)]
 
 
-__all__ = ["Client", "RunningStack", "eventually", "log_lines", "logs", "running_stack", "stack"]
+def events_told(stack: RunningStack, service: str, event: str, **fields: object) -> int:
+    """How many lines of a service's log say that, with these fields."""
+    wanted = {"event": event, **fields}
+    return sum(wanted.items() <= line.items() for line in log_lines(stack, service))
+
+
+__all__ = ["Client", "RunningStack", "eventually", "events_told", "log_lines", "logs", "running_stack", "stack"]

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from console.environment import find_stack
 from deploy.local import status
+from deploy.local.postgres import SUPERUSER
 from deploy.local.stack import SERVICES
 from deploy.local.state import CLONE, free_port, open_state
 from tests.support.lines import Line
@@ -21,6 +25,8 @@ from tests.support.waiting import eventually
 from tests.support.wired_supervisor import Wiring
 from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
 
+#: Room for what WAL may take, and some.
+DISK_BYTES: Final = 800 * 1024 * 1024
 #: Who speaks to whom, and how.
 LINES: Final[tuple[tuple[str, str, type[Wire]], ...]] = (
     *((service, "kafka", KafkaWire) for service in SERVICES),
@@ -34,12 +40,32 @@ class WiredStack(RunningStack):
     """A stack whose services can be cut off from their neighbours."""
 
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    #: The database's disk, where it has a small one of its own.
+    disk: Path | None = None
 
     def line(self, service: str, neighbour: str) -> Line:
         return self.lines[service, neighbour]
 
     def lines_to(self, neighbour: str) -> list[Line]:
         return [line for line in self.lines.values() if line.neighbour == neighbour]
+
+    async def connect_superuser(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """To the database server, past every line."""
+        return await asyncpg.connect(
+            host=self.console.postgres_host,
+            port=self.console.postgres_port,
+            user=SUPERUSER,
+            password=self.console.secret("postgres/superuser_password"),
+            database=SUPERUSER,
+        )
+
+    @asynccontextmanager
+    async def superuser(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = await self.connect_superuser()
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     def mend(self) -> None:
         for line in self.lines.values():
@@ -57,6 +83,7 @@ async def wired_stack() -> AsyncIterator[WiredStack]:
             for service, neighbour, wire in LINES
         }
         wiring = _wire(lines, environment)
+        disk = opened.enter_context(_small_disk(state / "postgres" / "server"))
         supervisor = _start(state, wiring, environment)
         try:
 
@@ -66,10 +93,25 @@ async def wired_stack() -> AsyncIterator[WiredStack]:
                 return found is not None and found.ready
 
             await eventually(is_ready, UP_SECONDS)
-            yield WiredStack(state, environment, find_stack(environment), lines=lines)
+            yield WiredStack(state, environment, find_stack(environment), lines=lines, disk=disk)
         finally:
             supervisor.terminate()
             await asyncio.to_thread(supervisor.wait, 120)
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path | None]:
+    """The folder on a disk of its own, so that filling it hurts nobody else. None where that is not allowed."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        # Lazily: a server that was killed may not be quite gone.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _wire(lines: dict[tuple[str, str], Line], environment: dict[str, str]) -> Wiring:

@@ -1,0 +1,97 @@
+"""Networks that break, swallow and crawl, between each service and each of its neighbours: nothing is lost or doubled."""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from deploy.local.stack import SERVICES
+from tests.fault.load import Sent, send, steady_load
+from tests.fault.settling import settled
+from tests.support.kafka import members_of
+from tests.support.lines import Line
+from tests.support.running import Client, eventually
+from tests.support.wired import WiredStack
+
+CUTS: Final = 8
+#: A session of the group ends after 10 s, one of an idle relay after 15 s, with a transaction open after 10 s.
+SESSIONS_END_SECONDS: Final = 40
+
+
+@dataclass
+class Case:
+    """Whoever applies, and what came in meanwhile."""
+
+    stack: WiredStack
+    contractor: Client
+    mails_before: Counter[str]
+    folder: Path
+
+    async def settled(self, sent: Sent) -> Counter[str]:
+        return await settled(self.stack, self.contractor, sent, self.mails_before, self.folder)
+
+
+@pytest.fixture
+async def case(wired: WiredStack, tmp_path: Path) -> Case:
+    contractor = await wired.contractor(f"lines-{uuid.uuid4().hex[:8]}")
+    return Case(wired, contractor, await wired.mails_by_message_id(), tmp_path)
+
+
+@pytest.mark.parametrize("neighbour", ["kafka", "postgres", "smtp"])
+async def test_lines_that_are_cut_again_and_again_lose_nothing(case: Case, neighbour: str) -> None:
+    lines, sent = case.stack.lines_to(neighbour), Sent()
+
+    async with steady_load(case.contractor, sent):
+        for _ in range(CUTS):
+            answered = len(sent.ends)
+            await eventually(lambda answered=answered: len(sent.ends) > answered, 60)
+            for line in lines:
+                # As soon as it speaks: a line that nobody uses is not cut.
+                await eventually(line.cut, 30)
+
+    mails = await case.settled(sent)
+    # A mail server that took a letter and was cut off may get it again. Nobody else says anything twice.
+    assert neighbour == "smtp" or mails.total() == len(mails)
+
+
+async def _groups_let_go(stack: WiredStack) -> bool:
+    return not any([await members_of(stack.console.kafka_administrator, service) for service in SERVICES])
+
+
+async def _relays_let_go(stack: WiredStack) -> bool:
+    async with stack.superuser() as connection:
+        return bool(await connection.fetchval("SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'"))
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "the_server_let_go"),
+    [("kafka", _groups_let_go), ("postgres", _relays_let_go)],
+    ids=["kafka", "postgres"],
+)
+async def test_a_line_that_swallows_everything_loses_nothing(
+    case: Case, neighbour: str, the_server_let_go: Callable[[WiredStack], Any]
+) -> None:
+    sent = await send(case.contractor, 6)
+
+    async with steady_load(case.contractor, sent):
+        for line in case.stack.lines_to(neighbour):
+            line.swallow()
+        # Longer than the server believes in a client that says nothing; what is held back arrives after that.
+        await eventually(lambda: the_server_let_go(case.stack), SESSIONS_END_SECONDS, every_seconds=0.5)
+        case.stack.mend()
+
+    await case.settled(sent)
+
+
+async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
+    lines: list[Line] = list(case.stack.lines.values())
+    for line in lines:
+        line.slow(latency_seconds=0.05, bytes_per_second=200_000)
+
+    mails = await case.settled(await send(case.contractor, 12))
+
+    assert mails.total() == len(mails)
