@@ -87,7 +87,9 @@ async def mails_told(contractor: Client, outcome: str) -> int:
 
 
 @asynccontextmanager
-async def steady_load(contractor: Client, sent: Sent, *, round_of: int = 6) -> AsyncIterator[None]:
+async def steady_load(
+    contractor: Client, sent: Sent, *, round_of: int = 6, every_seconds: float = 1
+) -> AsyncIterator[None]:
     """Applications come in, a round each second, as long as the block lasts; every one is answered in the end."""
     over = asyncio.Event()
 
@@ -95,7 +97,7 @@ async def steady_load(contractor: Client, sent: Sent, *, round_of: int = 6) -> A
         while True:
             await send(contractor, round_of, sent=sent)
             with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), 1)
+                await asyncio.wait_for(over.wait(), every_seconds)
             if over.is_set():
                 return
 

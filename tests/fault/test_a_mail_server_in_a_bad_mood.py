@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.fault.load import Sent, mails_told, nth_form, send
 from tests.fault.settling import settled
-from tests.support.running import Client, eventually, events_told
+from tests.support.running import Client, events_told, eventually
 from tests.support.wired import WiredStack
 from tests.support.wires import SmtpWire
 

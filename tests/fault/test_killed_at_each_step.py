@@ -8,7 +8,6 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,77 +16,16 @@ import pytest
 
 from tests.fault.load import Sent, steady_load
 from tests.fault.settling import settled
+from tests.fault.steps import STEPS, VIEW, Step
 from tests.support.kafka import bury
 from tests.support.lines import Side
 from tests.support.running import Client, eventually
 from tests.support.wired import WiredStack
-from tests.support.wires import PostgresWire, SmtpWire
 
 #: By default every service is killed at one of its steps after the other, in one load; `make fault` tries each step by
 #: itself, too.
 EACH: Final = bool(os.environ.get("AKASHI_FAULT_EACH_STEP"))
 FIRES_SECONDS: Final = 60
-VIEW: Final = 10
-
-
-@dataclass(frozen=True)
-class Step:
-    """A moment of one service: its number in the flow, and what passes on which line."""
-
-    service: str
-    number: int
-    what: str
-    neighbour: str
-    words: tuple[str, ...] = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"{self.service}-{self.number}-{self.what}"
-
-
-def _commit(service: str, number: int, what: str, *words: str) -> Step:
-    return Step(service, number, what, "postgres", ("COMMIT", *words))
-
-
-def _published(service: str, number: int) -> tuple[Step, Step]:
-    """The two moments of a relay."""
-    return (
-        Step(service, number, "produce", "kafka", ("Produce",)),
-        Step(service, number, "outbox", "postgres", ("DELETE FROM outbox",)),
-    )
-
-
-def _read(service: str, number: int) -> Step:
-    return Step(service, number, "offsets", "kafka", ("OffsetCommit",))
-
-
-STEPS: Final = {
-    "intake": (
-        _commit("intake", 1, "application", "INSERT INTO application"),
-        *_published("intake", 2),
-        _commit("intake", 9, "registration", "INSERT INTO registration"),
-        _read("intake", 9),
-    ),
-    "issuer": (
-        _commit("issuer", 4, "guarantee", "INSERT INTO guarantee"),
-        *_published("issuer", 5),
-        _read("issuer", 4),
-    ),
-    "registry": (
-        _commit("registry", 6, "certificate", "INSERT INTO certificate"),
-        *_published("registry", 7),
-        _read("registry", 6),
-        _commit("registry", VIEW, "view", "INSERT INTO view"),
-        _commit("registry", 6, "checkpoint", "INSERT INTO checkpoint"),
-    ),
-    "notifier": (
-        _commit("notifier", 8, "halves", "INSERT INTO letter"),
-        _commit("notifier", 8, "claim", "attempts = letter.attempts + 1", PostgresWire.A_ROW),
-        Step("notifier", 8, "letter", "smtp", (SmtpWire.LETTER,)),
-        _commit("notifier", 8, "note", "UPDATE letter SET state = $4", PostgresWire.A_ROW),
-        *_published("notifier", 8),
-        _read("notifier", 8),
-    ),
-}
 
 
 async def _kill_at(stack: WiredStack, steps: Sequence[Step], side: Side, contractor: Client) -> None:
@@ -101,11 +39,7 @@ async def _kill_at(stack: WiredStack, steps: Sequence[Step], side: Side, contrac
             await tripwire.fired.wait()
         # What would happen 10 s later.
         await bury(stack.console.kafka_administrator, service)
-        await eventually(partial(_is_another, stack, service, pid))
-
-
-def _is_another(stack: WiredStack, service: str, pid: int | None) -> bool:
-    return stack.part(service).pid not in (None, pid)
+        await eventually(partial(stack.has_another, service, pid))
 
 
 async def _look_up(stack: WiredStack, contractor: Client) -> None:
@@ -123,9 +57,7 @@ async def _look_up(stack: WiredStack, contractor: Client) -> None:
     assert seen.status_code == 200, seen.text
 
 
-async def _under_load(
-    stack: WiredStack, plans: Iterable[Sequence[Step]], side: Side, folder: Path
-) -> Counter[str]:
+async def _under_load(stack: WiredStack, plans: Iterable[Sequence[Step]], side: Side, folder: Path) -> Counter[str]:
     """Kill by these plans while applications come in; the mails that came."""
     contractor = await stack.contractor(f"step-{uuid.uuid4().hex[:8]}")
     mails_before = await stack.mails_by_message_id()

@@ -139,12 +139,14 @@ class Line:
             server.close()
             self.cut()
 
-    def trip(
-        self, *words: str, side: Side, pull: Callable[[], None] = lambda: None, then: Then = "ends"
-    ) -> Tripwire:
+    def trip(self, *words: str, side: Side, pull: Callable[[], None] = lambda: None, then: Then = "ends") -> Tripwire:
         """Lay a tripwire."""
         self._tripwires.append(Tripwire(words, side, pull, then))
         return self._tripwires[-1]
+
+    def take_up(self, tripwire: Tripwire) -> None:
+        """Whoever comes now passes."""
+        self._tripwires = [each for each in self._tripwires if each is not tripwire]
 
     def cut(self) -> int:
         """Reset every connection; how many there were. New ones are let through."""

@@ -312,4 +312,4 @@ def events_told(stack: RunningStack, service: str, event: str, **fields: object)
     return sum(wanted.items() <= line.items() for line in log_lines(stack, service))
 
 
-__all__ = ["Client", "RunningStack", "eventually", "events_told", "log_lines", "logs", "running_stack", "stack"]
+__all__ = ["Client", "RunningStack", "events_told", "eventually", "log_lines", "logs", "running_stack", "stack"]

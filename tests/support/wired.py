@@ -49,6 +49,32 @@ class WiredStack(RunningStack):
     def lines_to(self, neighbour: str) -> list[Line]:
         return [line for line in self.lines.values() if line.neighbour == neighbour]
 
+    def has_another(self, service: str, pid: int | None) -> bool:
+        """Whether a process of the service runs, and not that one."""
+        return self.part(service).pid not in (None, pid)
+
+    @asynccontextmanager
+    async def second(self, service: str) -> AsyncIterator[None]:
+        """Another process of a service, over the same lines, until the block ends; then it drains."""
+        environment = Path(f"/proc/{self.part(service).pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+        settings = dict(os.fsdecode(each).split("=", 1) for each in environment)
+        port = str(free_port())
+        with (self.state / "logs" / f"{service}-second.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", f"services.{service}"),
+                cwd=CLONE,
+                env={**settings, "AKASHI_HTTP_PORT": port},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield
+        finally:
+            process.terminate()
+            ended = await asyncio.wait_for(process.wait(), 60)
+        assert ended == 0, f"the second {service} did not drain"
+
     async def connect_superuser(self) -> "asyncpg.Connection[asyncpg.Record]":
         """To the database server, past every line."""
         return await asyncpg.connect(
@@ -66,6 +92,13 @@ class WiredStack(RunningStack):
             yield connection
         finally:
             await connection.close()
+
+    async def database_answers(self) -> bool:
+        try:
+            async with self.superuser():
+                return True
+        except (OSError, asyncpg.PostgresError):
+            return False
 
     def mend(self) -> None:
         for line in self.lines.values():

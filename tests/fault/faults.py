@@ -1,0 +1,177 @@
+"""Everything that can go wrong, each as something to do to a stack for a while; afterwards it is undone.
+
+Which, to whom and for how long the dice say. Faults may overlap.
+"""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from deploy.local.stack import SERVICES
+from tests.fault.need import all_connections, filled
+from tests.fault.steps import STEPS, VIEW
+from tests.support.lines import Line
+from tests.support.running import eventually
+from tests.support.wired import WiredStack
+from tests.support.wires import SmtpWire
+
+Fault = Callable[[WiredStack, random.Random], Awaitable[str]]
+
+NEIGHBOURS: Final = ("kafka", "postgres", "smtp")
+#: A step of a service that has nothing to do is not waited for.
+STEP_SECONDS: Final = 15.0
+
+
+async def _kill(stack: WiredStack, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+    """As soon as it runs."""
+    pid = await eventually(lambda: stack.part(name).pid, 90)
+    with suppress(ProcessLookupError):
+        os.kill(pid, how)
+
+
+async def _service_is_killed(stack: WiredStack, dice: random.Random) -> str:
+    victim = dice.choice(SERVICES)
+    await _kill(stack, victim)
+    return victim
+
+
+async def _neighbour_is_killed(stack: WiredStack, dice: random.Random) -> str:
+    victim = dice.choice(("kafka", "postgres", "mailbox", "witness"))
+    await _kill(stack, victim)
+    return victim
+
+
+async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -> str:
+    step = dice.choice([step for steps in STEPS.values() for step in steps if step.number != VIEW])
+    side = dice.choice(("before", "after"))
+
+    def pull() -> None:
+        with suppress(ProcessLookupError, AssertionError):
+            # It may have been killed otherwise meanwhile.
+            stack.kill(step.service)
+
+    line = stack.line(step.service, step.neighbour)
+    tripwire = line.trip(*step.words, side=side, pull=pull)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(tripwire.fired.wait(), STEP_SECONDS)
+    line.take_up(tripwire)
+    return f"{step}, {side}: {'fired' if tripwire.fired.is_set() else 'did not come'}"
+
+
+async def _service_is_restarted(stack: WiredStack, dice: random.Random) -> str:
+    victim = dice.choice(SERVICES)
+    await _kill(stack, victim, signal.SIGTERM)
+    return victim
+
+
+async def _service_is_frozen(stack: WiredStack, dice: random.Random) -> str:
+    victim, seconds = dice.choice(SERVICES), dice.uniform(1, 15)
+    await _kill(stack, victim, signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    await _kill(stack, victim, signal.SIGCONT)
+    return f"{victim}, {seconds:.1f} s"
+
+
+def _some_lines(stack: WiredStack, dice: random.Random) -> list[Line]:
+    lines = stack.lines_to(dice.choice(NEIGHBOURS))
+    return dice.sample(lines, dice.randint(1, len(lines)))
+
+
+def _named(lines: list[Line]) -> str:
+    return "+".join(f"{line.service}-{line.neighbour}" for line in lines)
+
+
+async def _lines_are_cut(stack: WiredStack, dice: random.Random) -> str:
+    lines, times = _some_lines(stack, dice), dice.randint(1, 5)
+    for _ in range(times):
+        for line in lines:
+            line.cut()
+        await asyncio.sleep(dice.uniform(0, 1))
+    return f"{_named(lines)}, {times} times"
+
+
+async def _lines_swallow(stack: WiredStack, dice: random.Random) -> str:
+    lines, seconds = _some_lines(stack, dice), dice.uniform(1, 18)
+    for line in lines:
+        line.swallow()
+    await asyncio.sleep(seconds)
+    for line in lines:
+        line.mend()
+    return f"{_named(lines)}, {seconds:.1f} s"
+
+
+async def _lines_crawl(stack: WiredStack, dice: random.Random) -> str:
+    lines, seconds = _some_lines(stack, dice), dice.uniform(2, 10)
+    for line in lines:
+        line.slow(latency_seconds=dice.uniform(0.01, 0.1), bytes_per_second=dice.uniform(100_000, 1_000_000))
+    await asyncio.sleep(seconds)
+    for line in lines:
+        line.mend()
+    return f"{_named(lines)}, {seconds:.1f} s"
+
+
+async def _mail_server_is_in_a_bad_mood(stack: WiredStack, dice: random.Random) -> str:
+    line, seconds = stack.line("notifier", "smtp"), dice.uniform(1, 10)
+    mood = dice.choice(("away", "not now", "hangs", "breaks"))
+    match mood:
+        case "away":
+            line.take_away()
+        case "not now":
+            line.instead["RCPT"] = b"451 4.3.0 not now\r\n"
+        case "hangs":
+            line.trip(SmtpWire.LETTER, side=dice.choice(("before", "after")), then="hangs")
+        case "breaks":
+            line.trip(SmtpWire.LETTER, side=dice.choice(("before", "after")))
+    await asyncio.sleep(seconds)
+    line.mend()
+    return f"{mood}, {seconds:.1f} s"
+
+
+async def _connections_run_out(stack: WiredStack, dice: random.Random) -> str:
+    seconds = dice.uniform(1, 5)
+    await eventually(stack.database_answers, 90)
+    try:
+        async with all_connections(stack):
+            await asyncio.sleep(seconds)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return f"the server went away meanwhile: {type(error).__name__}"
+    return f"{seconds:.1f} s"
+
+
+async def _disk_is_full(stack: WiredStack, dice: random.Random) -> str:
+    if stack.disk is None:
+        return "no disk of its own"
+    seconds = dice.uniform(1, 5)
+    with filled(stack.disk):
+        await asyncio.sleep(seconds)
+    return f"{seconds:.1f} s"
+
+
+#: What can happen, and how often beside the others: those that take long to come back from more seldom.
+FAULTS: Final[Mapping[str, tuple[Fault, int]]] = {
+    "a service is killed": (_service_is_killed, 6),
+    "a service is killed at a step": (_service_is_killed_at_a_step, 6),
+    "a service is restarted": (_service_is_restarted, 3),
+    "a service is frozen": (_service_is_frozen, 3),
+    "a neighbour is killed": (_neighbour_is_killed, 2),
+    "lines are cut": (_lines_are_cut, 4),
+    "lines swallow everything": (_lines_swallow, 2),
+    "lines crawl": (_lines_crawl, 2),
+    "the mail server is in a bad mood": (_mail_server_is_in_a_bad_mood, 3),
+    "connections run out": (_connections_run_out, 1),
+    "the database's disk is full": (_disk_is_full, 1),
+}
+
+
+async def some_fault(stack: WiredStack, dice: random.Random) -> str:
+    """Do one, undo it, and say what it was."""
+    (name,) = dice.choices(list(FAULTS), [weight for _, weight in FAULTS.values()])
+    # Dice of its own: what it draws does not depend on what others do meanwhile.
+    done = await FAULTS[name][0](stack, random.Random(dice.random()))
+    return f"{name}: {done}"

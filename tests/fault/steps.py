@@ -1,0 +1,69 @@
+"""The moments at which a service may die: the steps of docs/the-flow.md, as they pass on its lines."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.support.wires import PostgresWire, SmtpWire
+
+#: Happens only when a purchaser looks a certificate up.
+VIEW: Final = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """A moment of one service: its number in the flow, and what passes on which line."""
+
+    service: str
+    number: int
+    what: str
+    neighbour: str
+    words: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.number}-{self.what}"
+
+
+def _commit(service: str, number: int, what: str, *words: str) -> Step:
+    return Step(service, number, what, "postgres", ("COMMIT", *words))
+
+
+def _published(service: str, number: int) -> tuple[Step, Step]:
+    """The two moments of a relay."""
+    return (
+        Step(service, number, "produce", "kafka", ("Produce",)),
+        Step(service, number, "outbox", "postgres", ("DELETE FROM outbox",)),
+    )
+
+
+def _read(service: str, number: int) -> Step:
+    return Step(service, number, "offsets", "kafka", ("OffsetCommit",))
+
+
+STEPS: Final[dict[str, tuple[Step, ...]]] = {
+    "intake": (
+        _commit("intake", 1, "application", "INSERT INTO application"),
+        *_published("intake", 2),
+        _commit("intake", 9, "registration", "INSERT INTO registration"),
+        _read("intake", 9),
+    ),
+    "issuer": (
+        _commit("issuer", 4, "guarantee", "INSERT INTO guarantee"),
+        *_published("issuer", 5),
+        _read("issuer", 4),
+    ),
+    "registry": (
+        _commit("registry", 6, "certificate", "INSERT INTO certificate"),
+        *_published("registry", 7),
+        _read("registry", 6),
+        _commit("registry", VIEW, "view", "INSERT INTO view"),
+        _commit("registry", 6, "checkpoint", "INSERT INTO checkpoint"),
+    ),
+    "notifier": (
+        _commit("notifier", 8, "halves", "INSERT INTO letter"),
+        _commit("notifier", 8, "claim", "attempts = letter.attempts + 1", PostgresWire.A_ROW),
+        Step("notifier", 8, "letter", "smtp", (SmtpWire.LETTER,)),
+        _commit("notifier", 8, "note", "UPDATE letter SET state = $4", PostgresWire.A_ROW),
+        *_published("notifier", 8),
+        _read("notifier", 8),
+    ),
+}
