@@ -42,7 +42,7 @@ check: lint test ## Everything that must hold: lint, then test
 
 fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to
 	AKASHI_FAULT_KILLS=$(or $(KILLS),200) AKASHI_FAULT_APPLICATIONS=$(or $(APPLICATIONS),2000) AKASHI_FAULT_EACH_STEP=1 \
-	$(BIN)/pytest $(or $(ARGS),tests/fault)
+	AKASHI_FAULT_SWALLOWED_SECONDS=70 $(BIN)/pytest $(or $(ARGS),tests/fault)
 
 soak: bootstrap ## Do everything at once that can go wrong (MINUTES=30, SEED=1 chooses what)
 	AKASHI_SOAK_MINUTES=$(or $(MINUTES),30) AKASHI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/fault/test_soak.py

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from tests.fault.settling import FIGURES, Figures
+from tests.fault.settling import FIGURES, HAPPENED, Figures
 from tests.support.stack import in_containers
 from tests.support.wired import WiredStack, wired_stack
 
@@ -40,6 +40,11 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in (*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])):
+        for happened in (value for name, value in report.user_properties if name == HAPPENED):
+            if report.when == "call":
+                terminalreporter.section("what happened")
+                terminalreporter.write_line("\n".join(happened))
     rows = [
         (report.nodeid.split("::")[-1], figures)
         for report in terminalreporter.stats.get("passed", [])

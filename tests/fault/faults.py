@@ -16,7 +16,7 @@ import asyncpg
 from deploy.local.stack import SERVICES
 from tests.fault.need import all_connections, filled
 from tests.fault.steps import STEPS, VIEW
-from tests.support.lines import Line
+from tests.support.lines import SIDES, Line
 from tests.support.running import eventually
 from tests.support.wired import WiredStack
 from tests.support.wires import SmtpWire
@@ -49,7 +49,7 @@ async def _neighbour_is_killed(stack: WiredStack, dice: random.Random) -> str:
 
 async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -> str:
     step = dice.choice([step for steps in STEPS.values() for step in steps if step.number != VIEW])
-    side = dice.choice(("before", "after"))
+    side = dice.choice(SIDES)
 
     def pull() -> None:
         with suppress(ProcessLookupError, AssertionError):
@@ -125,9 +125,9 @@ async def _mail_server_is_in_a_bad_mood(stack: WiredStack, dice: random.Random) 
         case "not now":
             line.instead["RCPT"] = b"451 4.3.0 not now\r\n"
         case "hangs":
-            line.trip(SmtpWire.LETTER, side=dice.choice(("before", "after")), then="hangs")
+            line.trip(SmtpWire.LETTER, side=dice.choice(SIDES), then="hangs")
         case "breaks":
-            line.trip(SmtpWire.LETTER, side=dice.choice(("before", "after")))
+            line.trip(SmtpWire.LETTER, side=dice.choice(SIDES))
     await asyncio.sleep(seconds)
     line.mend()
     return f"{mood}, {seconds:.1f} s"

@@ -11,6 +11,8 @@ from tests.support.auditing import auditors_check
 from tests.support.running import Client, RunningStack, eventually
 
 SETTLE_SECONDS: Final = 120
+#: The property of a report that lists what a soak did.
+HAPPENED: Final = "happened"
 
 
 @dataclass(frozen=True)

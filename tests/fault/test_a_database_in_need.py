@@ -1,6 +1,7 @@
 """PostgreSQL without a connection to spare, and without a byte: what was accepted comes to its end, nothing comes twice."""
 
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,19 @@ from tests.fault.settling import settled
 from tests.support.running import Client, RunningStack, eventually
 from tests.support.wired import WiredStack
 
+TOO_MANY: Final = "TooManyConnectionsError"
 NO_SPACE: Final = "No space left on device"
 REFUSALS: Final = 5
 SAID_SECONDS: Final = 60
 
 
-def _said(stack: RunningStack, service: str, error: str) -> int:
-    return (stack.state / "logs" / f"{service}.log").read_text(errors="replace").count(error)
+def _times(stack: RunningStack, part: str, words: str) -> int:
+    """How often a part's log says that."""
+    return (stack.state / "logs" / f"{part}.log").read_text(errors="replace").count(words)
+
+
+def _said(stack: RunningStack, part: str, words: str, *, more_than: int) -> bool:
+    return _times(stack, part, words) > more_than
 
 
 async def _turned_away(stack: RunningStack, contractor: Client) -> bool:
@@ -35,16 +42,13 @@ async def test_out_of_connections_nothing_is_lost_and_given_back_everything_goes
 ) -> None:
     contractor = await wired.contractor(f"crowded-{uuid.uuid4().hex[:8]}")
     mails_before = await wired.mails_by_message_id()
-    before = {service: _said(wired, service, "TooManyConnectionsError") for service in SERVICES}
+    before = {service: _times(wired, service, TOO_MANY) for service in SERVICES}
     sent = Sent()
 
     async with steady_load(contractor, sent), all_connections(wired):
         await eventually(lambda: _turned_away(wired, contractor), SAID_SECONDS)
         for service, times in before.items():
-            await eventually(
-                lambda service=service, times=times: _said(wired, service, "TooManyConnectionsError") > times,
-                SAID_SECONDS,
-            )
+            await eventually(partial(_said, wired, service, TOO_MANY, more_than=times), SAID_SECONDS)
 
     await settled(wired, contractor, sent, mails_before, tmp_path)
 
@@ -57,10 +61,10 @@ async def test_a_full_disk_loses_nothing_and_with_room_again_everything_goes_on(
         pytest.skip("Only root may mount a small disk for the database")
     contractor = await wired.contractor(f"full-{uuid.uuid4().hex[:8]}")
     mails_before = await wired.mails_by_message_id()
-    before, sent = _said(wired, "postgres", NO_SPACE), Sent()
+    before, sent = _times(wired, "postgres", NO_SPACE), Sent()
 
     async with steady_load(contractor, sent):
         with filled(disk):
-            await eventually(lambda: _said(wired, "postgres", NO_SPACE) >= before + REFUSALS, SAID_SECONDS)
+            await eventually(partial(_said, wired, "postgres", NO_SPACE, more_than=before + REFUSALS), SAID_SECONDS)
 
     await settled(wired, contractor, sent, mails_before, tmp_path)

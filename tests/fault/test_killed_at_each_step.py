@@ -18,7 +18,7 @@ from tests.fault.load import Sent, steady_load
 from tests.fault.settling import settled
 from tests.fault.steps import STEPS, VIEW, Step
 from tests.support.kafka import bury
-from tests.support.lines import Side
+from tests.support.lines import SIDES, Side
 from tests.support.running import Client, eventually
 from tests.support.wired import WiredStack
 
@@ -67,7 +67,7 @@ async def _under_load(stack: WiredStack, plans: Iterable[Sequence[Step]], side: 
     return await settled(stack, contractor, sent, mails_before, folder)
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("side", SIDES)
 async def test_killed_at_every_step_in_turn_nothing_is_lost_and_nothing_is_doubled(
     wired: WiredStack, side: Side, tmp_path: Path
 ) -> None:
@@ -78,7 +78,7 @@ async def test_killed_at_every_step_in_turn_nothing_is_lost_and_nothing_is_doubl
 
 
 @pytest.mark.skipif(not EACH, reason="Each step by itself takes ten minutes: AKASHI_FAULT_EACH_STEP=1")
-@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("step", [step for steps in STEPS.values() for step in steps], ids=str)
 async def test_killed_at_this_step_nothing_is_lost_and_nothing_is_doubled(
     wired: WiredStack, step: Step, side: Side, tmp_path: Path

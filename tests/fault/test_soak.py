@@ -5,6 +5,7 @@ import os
 import random
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.fault.faults import some_fault
 from tests.fault.load import Sent, steady_load
-from tests.fault.settling import settled
+from tests.fault.settling import HAPPENED, settled
 from tests.support.wired import WiredStack
 
 SECONDS: Final = 60 * float(os.environ.get("AKASHI_SOAK_MINUTES", "0.4"))
@@ -25,12 +26,13 @@ LONGEST_PAUSE_SECONDS: Final = 3.0
 
 @pytest.mark.timeout(SECONDS + 600)
 async def test_whatever_happens_at_once_nothing_is_lost_and_nothing_is_doubled(
-    wired: WiredStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wired: WiredStack, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     contractor = await wired.contractor(f"soak-{uuid.uuid4().hex[:8]}")
     mails_before = await wired.mails_by_message_id()
     over_at, began, sent = time.monotonic() + SECONDS, time.monotonic(), Sent()
     happened: list[str] = []
+    record_property(HAPPENED, happened)
 
     async def do_harm(hand: int) -> None:
         dice = random.Random(f"{SEED}-{hand}")
@@ -44,8 +46,5 @@ async def test_whatever_happens_at_once_nothing_is_lost_and_nothing_is_doubled(
     async with steady_load(contractor, sent, every_seconds=max(1.0, SECONDS / 300)):
         await asyncio.gather(*(do_harm(hand) for hand in range(HANDS)))
         wired.mend()
-    with capsys.disabled():
-        print(f"\nseed {SEED}, {len(happened)} faults", *happened, sep="\n  ")
-
     assert happened
     await settled(wired, contractor, sent, mails_before, tmp_path)

@@ -15,6 +15,7 @@ from tests.support.wires import Message, Wire
 
 #: On which side of a step: before it was asked for, or after it was done and before anybody was told.
 Side = Literal["before", "after"]
+SIDES: Final[tuple[Side, ...]] = ("before", "after")
 #: What becomes of the connection then: over; silent for ever; or it goes on as if nothing were.
 Then = Literal["ends", "hangs", "goes on"]
 
