@@ -1,13 +1,13 @@
 """Networks that break, swallow and crawl, between each service and each of its neighbours: nothing is lost or doubled."""
 
 import asyncio
+import itertools
 import os
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +17,18 @@ from deploy.local.stack import SERVICES
 from tests.fault.load import Sent, send, steady_load
 from tests.fault.settling import settled
 from tests.support.kafka import members_of
-from tests.support.lines import Line
+from tests.support.lines import SIDES, Line, Side
 from tests.support.running import Client, eventually
 from tests.support.wired import WiredStack
+from tests.support.wires import SmtpWire
 
-CUTS: Final = 8
+#: What passes on a line while its service works.
+WORK: Final = {
+    "kafka": (("Produce",), ("Fetch",), ("OffsetCommit",)),
+    "postgres": (("INSERT INTO",), ("COMMIT", "INSERT INTO")),
+    "smtp": (("RCPT",), (SmtpWire.LETTER,)),
+}
+FIRES_SECONDS: Final = 60
 #: A session of the group ends after 10 s, one of an idle relay after 15 s, with a transaction open after 10 s.
 SESSIONS_END_SECONDS: Final = 40
 #: `make fault` waits until statements (60 s) and requests (40 s) were given up, too.
@@ -47,20 +54,18 @@ async def case(wired: WiredStack, tmp_path: Path) -> Case:
     return Case(wired, contractor, await wired.mails_by_message_id(), tmp_path)
 
 
-def _are_more(sent: Sent, answered: int) -> bool:
-    return len(sent.ends) > answered
-
-
-@pytest.mark.parametrize("neighbour", ["kafka", "postgres", "smtp"])
-async def test_lines_that_are_cut_again_and_again_lose_nothing(case: Case, neighbour: str) -> None:
-    lines, sent = case.stack.lines_to(neighbour), Sent()
+@pytest.mark.parametrize("neighbour", WORK)
+async def test_lines_that_are_cut_again_and_again_in_the_middle_of_work_lose_nothing(
+    case: Case, neighbour: str
+) -> None:
+    sent = Sent()
 
     async with steady_load(case.contractor, sent):
-        for _ in range(CUTS):
-            await eventually(partial(_are_more, sent, len(sent.ends)), 60)
-            for line in lines:
-                # As soon as it speaks: a line that nobody uses is not cut.
-                await eventually(line.cut, 30)
+        for words, side in itertools.product(WORK[neighbour], SIDES):
+            # All connections of a line, when this passes on one of them.
+            tripwires = [line.trip(*words, side=side, pull=line.cut) for line in case.stack.lines_to(neighbour)]
+            for tripwire in tripwires:
+                await eventually(tripwire.fired.is_set, FIRES_SECONDS)
 
     mails = await case.settled(sent)
     # A mail server that took a letter and was cut off may get it again. Nobody else says anything twice.
@@ -77,18 +82,20 @@ async def _relays_let_go(stack: WiredStack) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("neighbour", "the_server_let_go"),
-    [("kafka", _groups_let_go), ("postgres", _relays_let_go)],
+    ("neighbour", "side", "the_server_let_go"),
+    [("kafka", "before", _groups_let_go), ("postgres", "after", _relays_let_go)],
     ids=["kafka", "postgres"],
 )
 async def test_a_line_that_swallows_everything_loses_nothing(
-    case: Case, neighbour: str, the_server_let_go: Callable[[WiredStack], Any]
+    case: Case, neighbour: str, side: Side, the_server_let_go: Callable[[WiredStack], Any]
 ) -> None:
-    sent = await send(case.contractor, 6)
+    sent = Sent()
 
     async with steady_load(case.contractor, sent):
-        for line in case.stack.lines_to(neighbour):
-            line.swallow()
+        # With a transaction open, or a record sent and not acknowledged; those first that live on what others tell.
+        for line in reversed(case.stack.lines_to(neighbour)):
+            tripwire = line.trip(*WORK[neighbour][0], side=side, pull=line.swallow, then="goes on")
+            await eventually(tripwire.fired.is_set, FIRES_SECONDS)
         began = time.monotonic()
         # Longer than the server believes in a client that says nothing; what is held back arrives after that.
         await eventually(lambda: the_server_let_go(case.stack), SESSIONS_END_SECONDS, every_seconds=0.5)

@@ -32,7 +32,7 @@ class Tripwire:
 
     words: tuple[str, ...]
     side: Side
-    pull: Callable[[], None]
+    pull: Callable[[], object]
     then: Then
     fired: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -140,7 +140,7 @@ class Line:
             server.close()
             self.cut()
 
-    def trip(self, *words: str, side: Side, pull: Callable[[], None] = lambda: None, then: Then = "ends") -> Tripwire:
+    def trip(self, *words: str, side: Side, pull: Callable[[], object] = lambda: None, then: Then = "ends") -> Tripwire:
         """Lay a tripwire."""
         self._tripwires.append(Tripwire(words, side, pull, then))
         return self._tripwires[-1]
