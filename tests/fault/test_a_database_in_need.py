@@ -16,6 +16,7 @@ from tests.support.running import Client, RunningStack, eventually
 from tests.support.wired import WiredStack
 
 TOO_MANY: Final = "TooManyConnectionsError"
+DISK_FULL: Final = "DiskFullError"
 NO_SPACE: Final = "No space left on device"
 REFUSALS: Final = 5
 SAID_SECONDS: Final = 60
@@ -62,9 +63,14 @@ async def test_a_full_disk_loses_nothing_and_with_room_again_everything_goes_on(
     contractor = await wired.contractor(f"full-{uuid.uuid4().hex[:8]}")
     mails_before = await wired.mails_by_message_id()
     before, sent = _times(wired, "postgres", NO_SPACE), Sent()
+    told = {service: _times(wired, service, DISK_FULL) for service in SERVICES}
+
+    def was_told() -> bool:
+        return any(_said(wired, service, DISK_FULL, more_than=times) for service, times in told.items())
 
     async with steady_load(contractor, sent):
         with filled(disk):
             await eventually(partial(_said, wired, "postgres", NO_SPACE, more_than=before + REFUSALS), SAID_SECONDS)
+            await eventually(was_told, SAID_SECONDS)
 
     await settled(wired, contractor, sent, mails_before, tmp_path)

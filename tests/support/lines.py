@@ -96,6 +96,8 @@ class _Connection:
         while data := await reader.read(_CHUNK):
             await self._line.travel(len(data))
             for raw, text in cut(data):
+                if self._silent:
+                    continue
                 if side == "before" and (instead := self._line.answered_by_itself(text)):
                     self._writer.write(instead)
                     continue
@@ -104,6 +106,8 @@ class _Connection:
                     tripwire.fire()
                     if tripwire.then == "ends":
                         return
+                    # What was pulled may be the line's own stop.
+                    await self._line.travel(0)
                 if not self._silent:
                     writer.write(raw)
             await writer.drain()
