@@ -70,8 +70,11 @@ def locked() -> tuple[Jar, ...]:
 
 def ensure_jars(progress: Progress | None = None, *, cache: Path | None = None) -> list[Path]:
     """Every locked jar, on this disk and verified, in the lock's order. Safe to run concurrently."""
-    jars = locked()
-    folder = (cache or cache_folder()) / f"kafka-{KAFKA_VERSION}"
+    return kept(locked(), (cache or cache_folder()) / f"kafka-{KAFKA_VERSION}", progress)
+
+
+def kept(jars: Sequence[Jar], folder: Path, progress: Progress | None = None) -> list[Path]:
+    """Every one of these jars in that folder, fetched where it is missing, and verified. Safe to run concurrently."""
     paths = [folder / jar.file_name for jar in jars]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +84,7 @@ def ensure_jars(progress: Progress | None = None, *, cache: Path | None = None) 
                 _fetch(missing, folder, progress)
             _verify(jars, folder)
     except OSError as error:
-        raise Problem(f"Kafka's jars can't be kept in {folder} ({error.strerror}): set AKASHI_CACHE.") from None
+        raise Problem(f"Jars can't be kept in {folder} ({error.strerror}): set AKASHI_CACHE.") from None
     return paths
 
 

@@ -13,7 +13,7 @@ from tests.bench.stand import Stand
 #: Short beside a round, and cheap: two counts of few rows.
 _LOOK_EVERY_SECONDS: Final = 0.02
 #: A round slower than this per second has come to a stop.
-_SLOWEST_PER_SECOND: Final = 50
+_SLOWEST_PER_SECOND: Final = 20
 _SERVERS: Final = ("postgres", "kafka")
 
 

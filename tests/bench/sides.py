@@ -1,4 +1,4 @@
-"""What is compared? Each side takes the same applications at its first outbox and ends with a row per certificate."""
+"""What is compared in the flow? Each side takes applications at its first outbox and ends with a row per certificate."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from schemas import topics
 from schemas.applications import ApplicationSubmitted
 from schemas.certificates import CertificateIssued
 from schemas.envelope import message_of
-from tests.bench import loop, stand
+from tests.bench.pipes import tables
+from tests.bench.stand import REFERENCE_PARTS
 from tests.support.builders import CAUSE, a_product, an_application
 
 Connections = Mapping[str, Any]
@@ -46,13 +47,15 @@ def applications(count: int) -> list[ApplicationSubmitted]:
 
 
 class Side(Protocol):
-    """One of the two that are compared."""
+    """One of those that are compared."""
 
     name: str
     #: What the second hop reads.
     certificates: str
     #: Its processes.
     parts: Sequence[str]
+    #: So slow that its rounds are made shorter by this.
+    shorter: int
 
     async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
         """Put applications into the first outbox, in one transaction; when its commit began."""
@@ -75,7 +78,8 @@ class Ours:
 
     name = "ours"
     certificates = topics.CERTIFICATES.name
-    parts: Sequence[str] = stand.OURS
+    parts: Sequence[str] = ("intake", "issuer", "registry")
+    shorter = 1
 
     def __init__(self, connections: Connections) -> None:
         self._intake, self._issuer, self._registry = (connections[name] for name in self.parts)
@@ -131,26 +135,27 @@ class Ours:
     async def clear(self) -> None:
         await self._intake.execute("TRUNCATE application CASCADE")
         await self._intake.execute("TRUNCATE registration, certificate CASCADE")
-        await self._issuer.execute("TRUNCATE application, guarantee, exposure")
+        await self._issuer.execute("TRUNCATE application, guarantee, exposure CASCADE")
         await self._registry.execute("TRUNCATE certificate CASCADE")
 
 
-class HandWritten:
-    """The loop of `tests.bench.loop`."""
+class Reference:
+    """A program of `tests.bench.pipes`."""
 
-    name = "hand-written"
-    certificates = loop.CERTIFICATES
-    parts: Sequence[str] = stand.HAND_WRITTEN
-
-    def __init__(self, connections: Connections) -> None:
-        self._database = connections[stand.DATABASE]
+    def __init__(self, name: str, connection: Any, *, shorter: int = 1) -> None:
+        self.name = name
+        self.shorter = shorter
+        self.certificates = f"{name}-certificates"
+        self.parts: Sequence[str] = [f"{name}-{part}" for part in REFERENCE_PARTS]
+        self._database = connection
 
     async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
         messages = [message_of(event, source="intake", topic=topics.APPLICATIONS.name, cause=CAUSE) for event in events]
         transaction = self._database.transaction()
         await transaction.start()
         await self._database.execute(
-            loop.INSERT_OUTBOX.format(table="first_outbox"),
+            tables.INSERT_OUTBOX.format(table="first_outbox"),
+            [f"{self.name}-applications"] * len(messages),
             [message.key for message in messages],
             [message.value for message in messages],
             [pack(message.headers) for message in messages],
@@ -164,9 +169,16 @@ class HandWritten:
         return middle, await self._database.fetchval("SELECT count(*) FROM last_row")
 
     async def is_settled(self, count: int) -> bool:
-        return not await self._database.fetchval(
-            "SELECT EXISTS (SELECT 1 FROM first_outbox) OR EXISTS (SELECT 1 FROM middle_outbox)"
-        )
+        """Every row of every kind is there, and nothing waits."""
+        for table in tables.OUTBOXES:
+            if await self._database.fetchval(f"SELECT EXISTS (SELECT 1 FROM {table})"):
+                return False
+        rows = [
+            await self._database.fetchval(f"SELECT count(*) FROM {table}")
+            for tables_of_kind in tables.ROWS.values()
+            for table in tables_of_kind
+        ]
+        return all(found == count for found in rows)
 
     async def faults(self, events: Sequence[ApplicationSubmitted], told: Sequence[ConsumerRecord]) -> list[str]:
         keys = {event.key.encode() for event in events}
@@ -178,7 +190,8 @@ class HandWritten:
         return _differences(found, len(events))
 
     async def clear(self) -> None:
-        await self._database.execute("TRUNCATE middle_row, last_row")
+        names = ", ".join(table for of_kind in tables.ROWS.values() for table in of_kind)
+        await self._database.execute(f"TRUNCATE {names}")
 
 
 def _differences(found: Mapping[str, int], count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where is it measured? On the local stack as `akashi up` starts it, with the hand-written loop beside our services.
+"""Where is it measured? On the local stack as `akashi up` starts it, with the references beside our services.
 
 Broker and database are real and as durable as they come: fsync is on, and the producers wait for every replica.
 """
@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -21,46 +23,59 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from chassis.kafka import ADMINISTRATOR, KafkaAccess
 from chassis.outbox import pack
 from deploy.databases import ensure_databases
+from deploy.local import java, kafka_jars
 from deploy.local.kafka import LocalKafka
 from deploy.local.parts import Part, ProcessSpec, StepSpec
 from deploy.local.postgres import LocalPostgres
-from deploy.local.stack import stack
-from deploy.local.state import PREFERRED_PORTS, free_port, open_state
+from deploy.local.problem import Problem
+from deploy.local.stack import SERVICES, stack
+from deploy.local.state import PREFERRED_PORTS, cache_folder, free_port, open_state
 from deploy.local.supervisor import Supervisor
-from schemas import topics
-from schemas.envelope import message_of
-from tests.bench import loop
-from tests.support.builders import CAUSE, a_certificate
+from schemas import publish, topics
+from schemas.applications import ApplicationSubmitted
+from schemas.certificates import CertificateIssued
+from schemas.decisions import ApplicationDecided
+from schemas.registrations import CertificateRegistered
+from tests.bench.pipes import tables
 from tests.support.databases import Databases
 from tests.support.keys import Keyring
 from tests.support.stack import Server, open_folder
 
-OURS: Final = ("intake", "issuer", "registry")
-HAND_WRITTEN: Final = ("first", "middle", "last")
-DATABASE: Final = "handwritten"
+BARE: Final = "bare"
+TEXTBOOK: Final = "textbook"
+JAVA: Final = "java"
+#: The processes of each reference.
+REFERENCE_PARTS: Final = ("first", "middle", "last")
+_PIPES: Final = Path(__file__).with_name("pipes")
 _UP_SECONDS: Final = 120
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+
+
+def has_java_compiler() -> bool:
+    """Whether the Java reference can run: it is compiled when it starts."""
+    return shutil.which("javac", path=str(java.find().resolve().parent)) is not None
 
 
 @dataclass(frozen=True)
 class Stand:
     """The running stack."""
 
+    state: Path
     kafka: KafkaAccess
     databases: Databases
-    dsn: str
+    #: Of each reference.
+    dsns: Mapping[str, str]
     supervisor: Supervisor
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Mapping[str, "asyncpg.Connection[asyncpg.Record]"]]:
         """A connection to each database, as its owner."""
-        connections = {name: await asyncpg.connect(**self.databases.address(name)) for name in OURS}
-        connections[DATABASE] = await asyncpg.connect(self.dsn)
-        try:
-            yield connections
-        finally:
+        async with contextlib.AsyncExitStack() as opened:
+            connections = {name: await asyncpg.connect(**self.databases.address(name)) for name in SERVICES}
+            connections |= {name: await asyncpg.connect(dsn) for name, dsn in self.dsns.items()}
             for connection in connections.values():
-                await connection.close()
+                opened.push_async_callback(connection.close)
+            yield connections
 
     def restarts(self) -> int:
         """How often a part ended by itself."""
@@ -109,69 +124,117 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def running_stand() -> AsyncIterator[Stand]:
+async def running_stand(
+    *, references: Sequence[str] = (), without: Sequence[str] = ("mailbox", "notifier")
+) -> AsyncIterator[Stand]:
     """Bring it up in a folder and on ports of its own, and down again with everything it stored."""
     with open_folder() as folder:
         state = open_state(folder / "state")
         ports: dict[str, int] = {}
         for name in PREFERRED_PORTS:
             ports[name] = free_port(taken=ports.values())
-        ours = stack(state, ports, without=("mailbox", "notifier"))
         password = secrets.token_urlsafe(24)
         postgres = LocalPostgres(
             state / "postgres", ports["postgres"], password_file=state / "secrets" / "postgres" / "superuser_password"
         )
-        dsn = postgres.dsn(DATABASE, DATABASE, password)
         kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=state / "secrets")
-        supervisor = Supervisor(state, [*ours, *_hand_written(state, postgres, kafka, password, dsn)])
+        dsns = {name: postgres.dsn(name, name, password) for name in references}
+        parts = [*stack(state, ports, without=without), *_references(state, postgres, kafka, password, dsns)]
+        supervisor = Supervisor(state, parts)
         supervisor.start()
         try:
-            async with asyncio.timeout(_UP_SECONDS):
-                await supervisor.until_ready()
+            try:
+                async with asyncio.timeout(_UP_SECONDS):
+                    await supervisor.until_ready()
+            except TimeoutError:
+                raise Problem(_why_not_up(state, supervisor)) from None
             server = Server("127.0.0.1", ports["postgres"], postgres.admin_password)
-            yield Stand(kafka.access(ADMINISTRATOR), Databases(server, Keyring(state / "secrets")), dsn, supervisor)
+            databases = Databases(server, Keyring(state / "secrets"))
+            yield Stand(state, kafka.access(ADMINISTRATOR), databases, dsns, supervisor)
         finally:
             await supervisor.stop()
 
 
-def _hand_written(state: Path, postgres: LocalPostgres, kafka: LocalKafka, password: str, dsn: str) -> Iterable[Part]:
+def _why_not_up(state: Path, supervisor: Supervisor) -> str:
+    waiting = [part.name for part in supervisor.status.parts if part.took_seconds is None]
+    logs = [log for name in waiting if (log := state / "logs" / f"{name}.log").exists()]
+    said = "\n".join(f"{log.name}: {log.read_text()[-500:]}" for log in logs)
+    return f"Not up after {_UP_SECONDS} s: {', '.join(waiting)}\n{said}"
+
+
+def _references(
+    state: Path, postgres: LocalPostgres, kafka: LocalKafka, password: str, dsns: Mapping[str, str]
+) -> Iterable[Part]:
     async def make_topics() -> None:
         async with _admin(kafka.access(ADMINISTRATOR)) as admin:
             # As many partitions as ours have.
-            count = topics.APPLICATIONS.partitions
-            await admin.create_topics([NewTopic(name, count, 1) for name in (loop.APPLICATIONS, loop.CERTIFICATES)])
+            names = [f"{name}-{kind}" for name in dsns for kind in tables.KINDS]
+            await admin.create_topics([NewTopic(name, topics.APPLICATIONS.partitions, 1) for name in names])
 
     async def make_tables() -> None:
-        await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, {DATABASE: password})
-        sample = message_of(a_certificate(), source="issuer", topic=topics.CERTIFICATES.name, cause=CAUSE)
-        connection = await asyncpg.connect(dsn)
-        try:
-            await connection.execute(loop.TABLES)
-            await connection.execute(
-                "INSERT INTO sample (value, headers) VALUES ($1, $2)", sample.value, pack(sample.headers)
-            )
-        finally:
-            await connection.close()
+        await ensure_databases("127.0.0.1", postgres.port, postgres.admin_password, dict.fromkeys(dsns, password))
+        for dsn in dsns.values():
+            connection = await asyncpg.connect(dsn)
+            try:
+                await connection.execute(tables.CREATE)
+                await connection.executemany(
+                    "INSERT INTO sample (kind, value, headers) VALUES ($1, $2, $3)", _samples()
+                )
+            finally:
+                await connection.close()
 
-    yield StepSpec("handwritten-topics", make_topics, after=("topics",))
-    yield StepSpec("handwritten-tables", make_tables, after=("databases",))
-    for part in HAND_WRITTEN:
-        yield _process(part, state / f"{part}-is-ready", kafka, dsn)
+    if not dsns:
+        return
+    yield StepSpec("reference-topics", make_topics, after=("topics",))
+    yield StepSpec("reference-tables", make_tables, after=("databases",))
+    for name, dsn in dsns.items():
+        for part in REFERENCE_PARTS:
+            yield _process(name, part, state / f"{name}-{part}-is-ready", kafka, dsn)
 
 
-def _process(part: str, ready: Path, kafka: LocalKafka, dsn: str) -> ProcessSpec:
+def _samples() -> list[tuple[str, bytes, str]]:
+    """A message of each kind, as our published examples are."""
+    kinds = {
+        ApplicationSubmitted.type_name(): "applications",
+        ApplicationDecided.type_name(): "decisions",
+        CertificateIssued.type_name(): "certificates",
+        CertificateRegistered.type_name(): "registrations",
+    }
+    found: dict[str, tuple[bytes, str]] = {}
+    for _, example in publish.examples():
+        if kind := kinds.get(example.headers["ce_type"]):
+            headers = [(name, value.encode()) for name, value in example.headers.items()]
+            value = json.dumps(example.value, ensure_ascii=False, separators=(",", ":")).encode()
+            found.setdefault(kind, (value, pack(headers)))
+    return [(kind, *found[kind]) for kind in tables.KINDS]
+
+
+def _process(name: str, part: str, ready: Path, kafka: LocalKafka, dsn: str) -> ProcessSpec:
     def environment() -> Mapping[str, str]:
         # Asked when it starts: the secrets are there then.
         client = json.dumps(kafka.access(ADMINISTRATOR).options())
-        return {**os.environ, "BENCH_KAFKA": client, "BENCH_DSN": dsn, "BENCH_READY": str(ready)}
+        ready.unlink(missing_ok=True)
+        told = {"BENCH_KAFKA": client, "BENCH_DSN": dsn, "BENCH_READY": str(ready)}
+        if name == JAVA:
+            address = urlsplit(dsn)
+            told["BENCH_JDBC"] = f"jdbc:postgresql://{address.hostname}:{address.port}{address.path}"
+            told |= {"BENCH_USER": unquote(address.username or ""), "BENCH_PASSWORD": unquote(address.password or "")}
+        return {**os.environ, **told}
 
     return ProcessSpec(
-        name=part,
-        command=lambda: [sys.executable, "-m", "tests.bench.loop", part],
+        name=f"{name}-{part}",
+        command=lambda: _java(part) if name == JAVA else [sys.executable, "-m", f"tests.bench.pipes.{name}", part],
         environment=environment,
         is_ready=ready.exists,
-        after=("handwritten-topics", "handwritten-tables"),
+        after=("reference-topics", "reference-tables"),
     )
+
+
+def _java(part: str) -> list[str]:
+    lock = (_PIPES / "jars.lock").read_text()
+    own = kafka_jars.kept(kafka_jars.parse_lock(lock), cache_folder() / "bench")
+    classpath = os.pathsep.join(map(str, [*kafka_jars.ensure_jars(), *own]))
+    return [str(java.find()), "-Xmx256m", "-cp", classpath, str(_PIPES / "Pipe.java"), part]
 
 
 @contextlib.asynccontextmanager

@@ -17,15 +17,7 @@ LOCK: Final = Path(__file__).with_name("verapdf-jars.lock")
 
 def jars() -> list[Path]:
     """The jars, on this disk and verified. Needs the network the first time."""
-    locked = kafka_jars.parse_lock(LOCK.read_text())
-    folder = cache_folder() / f"verapdf-{VERSION}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with kafka_jars._alone(folder):
-        missing = [jar for jar in locked if not (folder / jar.file_name).exists()]
-        if missing:
-            kafka_jars._fetch(missing, folder, None)
-        kafka_jars._verify(locked, folder)
-    return [folder / jar.file_name for jar in locked]
+    return kafka_jars.kept(kafka_jars.parse_lock(LOCK.read_text()), cache_folder() / f"verapdf-{VERSION}")
 
 
 def verdicts(flavour: str, files: list[Path]) -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""How many certificates a second go from intake's outbox to a row at the registry, and what do the references do?"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tests.bench.report import Figure, progress
+from tests.bench.rounds import Round, measure
+from tests.bench.sides import Ours, Reference, Side, applications
+from tests.bench.stand import BARE, JAVA, TEXTBOOK, has_java_compiler, running_stand
+
+#: Connections, statements and group memberships are made before the first round that counts; Java compiles.
+_WARM_UP: Final = 1000
+#: One message at a time: a round of the others' length would take a minute.
+_TEXTBOOK_SHORTER: Final = 10
+_ASKED: Final = {BARE: "≥ 0.7", TEXTBOOK: "≥ 10", JAVA: "≥ 1"}
+#: What is told of CPU: label, and which processes.
+_CPU: Final = (("own processes", "processes"), ("PostgreSQL", "postgres"), ("Kafka", "kafka"), ("all", "all"))
+
+
+async def flow(count: int, rounds: int) -> Sequence[Figure]:
+    """Rounds of every side in turns. Raises `Wrong` when a certificate is missing, doubled or strange."""
+    references = [BARE, TEXTBOOK, *([JAVA] if has_java_compiler() else [])]
+    async with running_stand(references=references) as stand, stand.connected() as connections:
+        sides: list[Side] = [
+            Ours(connections),
+            *(
+                Reference(name, connections[name], shorter=_TEXTBOOK_SHORTER if name == TEXTBOOK else 1)
+                for name in references
+            ),
+        ]
+        done: dict[str, list[Round]] = {side.name: [] for side in sides}
+        for number in range(rounds + 1):
+            events = applications(count if number else min(count, _WARM_UP))
+            for side in sides:
+                finished = await measure(side, stand, events[: max(1, len(events) // side.shorter)])
+                if number:
+                    done[side.name].append(finished)
+                    progress.print(f"round {number} of {rounds}, {side.name}: {finished.per_second:,.0f} a second")
+    return _figures(done)
+
+
+def _figures(done: dict[str, list[Round]]) -> list[Figure]:
+    ours, *others = done
+    figures = [
+        Figure(
+            "certificates/s, outbox → registry row",
+            _each(done[ours], lambda one: one.per_second),
+            name,
+            _each(done[name], lambda one: one.per_second),
+            _ASKED[name],
+        )
+        for name in others
+    ]
+    for label, part in _CPU:
+        if part not in done[ours][0].cpu:
+            continue
+        of_part = [(name, _each(rounds, lambda one, part=part: _cpu_ms(one, part))) for name, rounds in done.items()]
+        figures += [
+            Figure(f"CPU ms a certificate, {label}", of_part[0][1], name, theirs) for name, theirs in of_part[1:]
+        ]
+    for part in ("intake", "issuer", "registry"):
+        if part in done[ours][0].cpu:
+            figures.append(
+                Figure(f"CPU ms a certificate, {part}", _each(done[ours], lambda one, p=part: _cpu_ms(one, p)))
+            )
+    return figures
+
+
+def _each(rounds: Sequence[Round], figure: Callable[[Round], float]) -> list[float]:
+    return [figure(one) for one in rounds]
+
+
+def _cpu_ms(done: Round, part: str) -> float:
+    return done.cpu[part] / done.count * 1000
