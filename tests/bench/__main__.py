@@ -17,12 +17,15 @@ from rich.console import Console
 from deploy.local.problem import Problem
 from tests.bench.flow import flow
 from tests.bench.report import Figure, document_of, progress, table_of
+from tests.bench.requests import accepting, looking_up
 from tests.bench.rounds import Wrong
 
 Measured = Callable[[int, int], Awaitable[Sequence[Figure]]]
 #: Name, title, what measures it, and how many of whatever it counts make a round.
 FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "flow": ("The flow, outbox to registry row", flow, 5000),
+    "accept": ("Intake's HTTP API", accepting, 2000),
+    "lookup": ("Looking up by number and key", looking_up, 2000),
 }
 
 

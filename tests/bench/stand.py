@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.kafka import ADMINISTRATOR, KafkaAccess
 from chassis.outbox import pack
+from console.environment import Stack
 from deploy.databases import ensure_databases
 from deploy.local import java, kafka_jars
 from deploy.local.kafka import LocalKafka
@@ -39,6 +40,7 @@ from schemas.registrations import CertificateRegistered
 from tests.bench.pipes import tables
 from tests.support.databases import Databases
 from tests.support.keys import Keyring
+from tests.support.running import RunningStack
 from tests.support.stack import Server, open_folder
 
 BARE: Final = "bare"
@@ -63,9 +65,21 @@ class Stand:
     state: Path
     kafka: KafkaAccess
     databases: Databases
+    postgres: LocalPostgres
     #: Of each reference.
     dsns: Mapping[str, str]
     supervisor: Supervisor
+
+    @property
+    def running(self) -> RunningStack:
+        """The same as tests know it, with people to act in it."""
+        secrets_dir = self.state / "secrets"
+        console = Stack(self.kafka.bootstrap, "127.0.0.1", self.postgres.port, secrets_dir)
+        return RunningStack(self.state, {}, console)
+
+    def port(self, part: str) -> int:
+        """Where a part listens on 127.0.0.1."""
+        return int(self.running.url(part).rpartition(":")[2])
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[Mapping[str, "asyncpg.Connection[asyncpg.Record]"]]:
@@ -83,7 +97,10 @@ class Stand:
 
     def cpu_seconds(self, *names: str) -> float | None:
         """What these parts have used so far, with the processes they started; None where nothing tells."""
-        pids = {part.pid for part in self.supervisor.status.parts if part.name in names}
+        return self.cpu_seconds_of({part.pid for part in self.supervisor.status.parts if part.name in names})
+
+    def cpu_seconds_of(self, pids: Container[int | None]) -> float | None:
+        """The same of any processes."""
         if sys.platform != "linux":
             return None
         ticks = 0
@@ -150,7 +167,7 @@ async def running_stand(
                 raise Problem(_why_not_up(state, supervisor)) from None
             server = Server("127.0.0.1", ports["postgres"], postgres.admin_password)
             databases = Databases(server, Keyring(state / "secrets"))
-            yield Stand(state, kafka.access(ADMINISTRATOR), databases, dsns, supervisor)
+            yield Stand(state, kafka.access(ADMINISTRATOR), databases, postgres, dsns, supervisor)
         finally:
             await supervisor.stop()
 

@@ -129,7 +129,7 @@ class RunningStack:
         return login
 
     async def _client(self, service: str, account: accounts.Account) -> "Client":
-        token, _ = await accounts.issue_token(self.console, account.id, label="test", days=1)
+        token, _ = await accounts.issue_token(self.console, account.id, label="test", days=1, service=service)
         return Client(self, service, token, account.id)
 
     async def mails(self) -> list[Document]:

@@ -1,0 +1,165 @@
+"""How many requests a second do intake and registry answer, beside a bare Starlette with a row for each?"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+
+from deploy.local.state import free_port
+from schemas import topics
+from schemas.envelope import message_of
+from tests.bench.hammer import Answers, hammer, request
+from tests.bench.pipes import web
+from tests.bench.report import Figure, progress
+from tests.bench.stand import Stand, running_stand
+from tests.fault.load import nth_form
+from tests.support.builders import CAUSE, a_certificate
+from tests.support.keys import Keyring
+from tests.support.waiting import eventually
+
+KEY: Final = "Z28YUE4J3Bux"
+#: As many numbers are looked up in turn.
+CERTIFICATES: Final = 200
+#: People who look up at once: a failure limit is counted for each.
+PURCHASERS: Final = 8
+_WARM_UP: Final = 100
+_DATABASE: Final = "bench_web"
+_HEALTH: Final = request("GET", "/health/ready", b"", {})
+
+
+async def accepting(count: int, rounds: int) -> Sequence[Figure]:
+    """Applications accepted a second: token, idempotency, rules, sealing, rows and outbox in one transaction."""
+    async with running_stand(without=("mailbox", "notifier", "issuer", "registry", "witness")) as stand:
+        contractor = await stand.running.contractor("bench")
+
+        def requests(number: int) -> list[bytes]:
+            return [
+                request(
+                    "POST",
+                    "/api/applications",
+                    json.dumps(nth_form(n)[0]).encode(),
+                    {"Authorization": f"Bearer {contractor.token}", "Idempotency-Key": uuid.uuid4().hex},
+                )
+                for n in range(number)
+            ]
+
+        async with _bare_web(stand) as (port, pid):
+            return await _measure(stand, "intake", (port, pid), requests, 202, count, rounds, "applications accepted/s")
+
+
+async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
+    """Certificates shown a second: token, throttle, digest, view, two leaves of the log and outbox in one transaction."""
+    async with running_stand(without=("mailbox", "notifier", "issuer", "intake", "witness")) as stand:
+        issued = [a_certificate(keys=Keyring(stand.state / "secrets"), key=KEY) for _ in range(CERTIFICATES)]
+        async with AIOKafkaProducer(**stand.kafka.options()) as producer:
+            for event in issued:
+                told = message_of(event, source="issuer", topic=topics.CERTIFICATES.name, cause=CAUSE)
+                await producer.send(told.topic, told.value, key=told.key, headers=list(told.headers))
+        purchasers = [await stand.running.purchaser("tochigi") for _ in range(PURCHASERS)]
+
+        async def all_registered() -> bool:
+            async with stand.connected() as connections:
+                return bool(await connections["registry"].fetchval("SELECT count(*) FROM certificate") == len(issued))
+
+        await eventually(all_registered, 60)
+
+        def requests(number: int) -> list[bytes]:
+            return [
+                request(
+                    "POST",
+                    "/api/certificates/lookup",
+                    json.dumps(
+                        {"contract_number": issued[n % len(issued)].contract_number, "authentication_key": KEY}
+                    ).encode(),
+                    {"Authorization": f"Bearer {purchasers[n % PURCHASERS].token}"},
+                )
+                for n in range(number)
+            ]
+
+        async with _bare_web(stand) as (port, pid):
+            rows = [
+                (one.contract_number, web.digest(one.contract_number, KEY), one.content.model_dump_json())
+                for one in issued
+            ]
+            connection = await asyncpg.connect(stand.postgres.dsn(_DATABASE))
+            try:
+                await connection.copy_records_to_table("certificate", records=rows)
+            finally:
+                await connection.close()
+            return await _measure(
+                stand, "registry", (port, pid), requests, 200, count, rounds, "certificates looked up/s"
+            )
+
+
+async def _measure(
+    stand: Stand,
+    part: str,
+    bare: tuple[int, int],
+    requests: Callable[[int], list[bytes]],
+    expected: int,
+    count: int,
+    rounds: int,
+    what: str,
+) -> list[Figure]:
+    ours: list[Answers] = []
+    theirs: list[Answers] = []
+    cpu: dict[str, list[float]] = {"ours": [], "theirs": []}
+    sides = (
+        ("ours", stand.port(part), lambda: stand.cpu_seconds(part), ours),
+        ("theirs", bare[0], lambda: stand.cpu_seconds_of({bare[1]}), theirs),
+    )
+    for number in range(rounds + 1):
+        asked = requests(count if number else _WARM_UP)
+        for name, port, used, answers in sides:
+            before = used() or 0.0
+            answered = await hammer(port, asked, expected=expected)
+            if number:
+                answers.append(answered)
+                cpu[name].append(((used() or 0.0) - before) / count * 1000)
+                progress.print(f"round {number} of {rounds}, {name}: {answered.per_second:,.0f} a second")
+    return [
+        Figure(what, [a.per_second for a in ours], "bare Starlette", [a.per_second for a in theirs], "≥ 0.5"),
+        Figure("CPU ms a request, the service itself", cpu["ours"], "bare Starlette", cpu["theirs"]),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _bare_web(stand: Stand) -> AsyncIterator[tuple[int, int]]:
+    """Port and pid of the reference."""
+    server = await asyncpg.connect(stand.postgres.dsn())
+    try:
+        await server.execute(f"CREATE DATABASE {_DATABASE}")
+    finally:
+        await server.close()
+    dsn = stand.postgres.dsn(_DATABASE)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(web.CREATE)
+    finally:
+        await connection.close()
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "uvicorn", "tests.bench.pipes.web:app", "--port", str(port), "--no-access-log",
+        "--log-level", "warning", env={**os.environ, "BENCH_DSN": dsn},
+    )  # fmt: skip
+
+    async def answers() -> bool:
+        try:
+            await hammer(port, [_HEALTH], expected=200)
+        except OSError:
+            return False
+        return True
+
+    try:
+        await eventually(answers, 30)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        await process.wait()
