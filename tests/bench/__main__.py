@@ -15,7 +15,9 @@ from typing import Final
 from rich.console import Console
 
 from deploy.local.problem import Problem
+from tests.bench.documents import drawing_and_signing
 from tests.bench.flow import flow
+from tests.bench.replay import replaying
 from tests.bench.report import Figure, document_of, progress, table_of
 from tests.bench.requests import accepting, looking_up
 from tests.bench.rounds import Wrong
@@ -25,6 +27,8 @@ Measured = Callable[[int, int], Awaitable[Sequence[Figure]]]
 FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "flow": ("The flow, outbox to registry row", flow, 5000),
     "accept": ("Intake's HTTP API", accepting, 2000),
+    "replay": ("Rebuilding the registry", replaying, 5000),
+    "documents": ("Documents", drawing_and_signing, 100),
     "lookup": ("Looking up by number and key", looking_up, 2000),
 }
 
