@@ -37,7 +37,12 @@ def make_service(settings: IssuerSettings) -> Service:
     if settings.credit_check_url is not None:
         name = settings.credit_check_token
         token = settings.secrets.text(name) if name is not None else None
-        credit = CreditCheck(str(settings.credit_check_url), settings.credit_check_seconds, token)
+        credit = CreditCheck(
+            str(settings.credit_check_url),
+            settings.credit_check_seconds,
+            token,
+            at_once=settings.credit_check_at_once,
+        )
         gatherers[ApplicationSubmitted] = partial(credit.inform, decide, runtime.clock)
     reading = Reading(
         group="issuer",

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -22,9 +22,6 @@ from services.issuer import domain
 
 log = structlog.get_logger()
 
-#: Questions on their way at once, and so connections.
-AT_ONCE: Final = 64
-
 
 class Answer(BaseModel):
     """What the credit service answers with status 200; more fields are none of our business."""
@@ -39,15 +36,15 @@ class CreditCheck:
     `POST url` with `{"application_id", "surety_id", "contractor_id", "contractor_name", "amount_yen"}`, and
     `Idempotency-Key` the application's id, since a record that is delivered again is asked about again; with a `token`,
     as its bearer (RFC 6750). Anything but an `Answer` within `seconds` is `unavailable`: a person decides then (LIM-4),
-    and nobody's application waits for it.
+    and nobody's application waits for it. At most `at_once` questions are on their way, on as many connections.
     """
 
-    def __init__(self, url: str, seconds: float, token: str | None = None) -> None:
+    def __init__(self, url: str, seconds: float, token: str | None = None, *, at_once: int = 64) -> None:
         self._url = url
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._seconds = seconds
         self._tls = ssl.create_default_context()
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(at_once)
 
     async def ask(self, events: Iterable[ApplicationSubmitted], clock: Clock) -> dict[UUID, tuple[OutsideFact, ...]]:
         """The answers for all, asked side by side. Raises nothing that the other side could cause."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import HttpUrl
+from pydantic import HttpUrl, PositiveInt
 
 from chassis.settings import ServiceSettings
 from reference.reader import DEFAULT
@@ -17,3 +17,5 @@ class IssuerSettings(ServiceSettings):
     credit_check_token: str | None = None
     #: After so long without an answer a person decides.
     credit_check_seconds: float = 3.0
+    #: So many questions on their way at once, of each issuer.
+    credit_check_at_once: PositiveInt = 64

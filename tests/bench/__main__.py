@@ -9,27 +9,35 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from rich.console import Console
 
 from deploy.local.problem import Problem
 from tests.bench.documents import drawing_and_signing
 from tests.bench.flow import flow
+from tests.bench.growth import growth
+from tests.bench.latency import latency
+from tests.bench.processes import processes
 from tests.bench.replay import replaying
 from tests.bench.report import Figure, document_of, progress, table_of
 from tests.bench.requests import accepting, looking_up
 from tests.bench.rounds import Wrong
+from tests.bench.scaling import scaling
 
-Measured = Callable[[int, int], Awaitable[Sequence[Figure]]]
+Measured = Callable[[int, int], Coroutine[Any, Any, Sequence[Figure]]]
 #: Name, title, what measures it, and how many of whatever it counts make a round.
 FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "flow": ("The flow, outbox to registry row", flow, 5000),
     "accept": ("Intake's HTTP API", accepting, 2000),
+    "latency": ("From accepted to seen and mailed, at half load", latency, 500),
     "replay": ("Rebuilding the registry", replaying, 5000),
     "documents": ("Documents", drawing_and_signing, 100),
     "lookup": ("Looking up by number and key", looking_up, 2000),
+    "scaling": ("More issuers, with a credit check of 50 ms", scaling, 20_000),
+    "growth": ("With much stored already", growth, 100_000),
+    "processes": ("What the services take", processes, 5000),
 }
 
 
@@ -48,7 +56,7 @@ def main() -> None:
         title, measured, count = FIGURES[name]
         progress.print(f"{title} …")
         try:
-            found[name] = asyncio.run(measured(chosen.count or count, chosen.rounds))  # type: ignore[arg-type]
+            found[name] = asyncio.run(measured(chosen.count or count, chosen.rounds))
         except (Problem, Wrong) as problem:
             sys.exit(f"{name}: {problem}")
         Console(highlight=False, width=140).print(table_of(title, found[name]))

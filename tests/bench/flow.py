@@ -1,6 +1,6 @@
 """How many certificates a second go from intake's outbox to a row at the registry, and what do the references do?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tests.bench.report import Figure, progress
@@ -44,9 +44,9 @@ def _figures(done: dict[str, list[Round]]) -> list[Figure]:
     figures = [
         Figure(
             "certificates/s, outbox → registry row",
-            _each(done[ours], lambda one: one.per_second),
+            _per_second(done[ours]),
             name,
-            _each(done[name], lambda one: one.per_second),
+            _per_second(done[name]),
             _ASKED[name],
         )
         for name in others
@@ -54,21 +54,20 @@ def _figures(done: dict[str, list[Round]]) -> list[Figure]:
     for label, part in _CPU:
         if part not in done[ours][0].cpu:
             continue
-        of_part = [(name, _each(rounds, lambda one, part=part: _cpu_ms(one, part))) for name, rounds in done.items()]
+        of_part = [(name, _cpu_ms(rounds, part)) for name, rounds in done.items()]
         figures += [
             Figure(f"CPU ms a certificate, {label}", of_part[0][1], name, theirs) for name, theirs in of_part[1:]
         ]
-    for part in ("intake", "issuer", "registry"):
-        if part in done[ours][0].cpu:
-            figures.append(
-                Figure(f"CPU ms a certificate, {part}", _each(done[ours], lambda one, p=part: _cpu_ms(one, p)))
-            )
-    return figures
+    return figures + [
+        Figure(f"CPU ms a certificate, {part}", _cpu_ms(done[ours], part))
+        for part in ("intake", "issuer", "registry")
+        if part in done[ours][0].cpu
+    ]
 
 
-def _each(rounds: Sequence[Round], figure: Callable[[Round], float]) -> list[float]:
-    return [figure(one) for one in rounds]
+def _per_second(rounds: Sequence[Round]) -> list[float]:
+    return [one.per_second for one in rounds]
 
 
-def _cpu_ms(done: Round, part: str) -> float:
-    return done.cpu[part] / done.count * 1000
+def _cpu_ms(rounds: Sequence[Round], part: str) -> list[float]:
+    return [one.cpu[part] / one.count * 1000 for one in rounds]

@@ -7,6 +7,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local.state import free_port
 from schemas import topics
 from schemas.envelope import message_of
-from tests.bench.hammer import Answers, hammer, request
+from tests.bench.hammer import hammer, request
 from tests.bench.pipes import web
 from tests.bench.report import Figure, progress
 from tests.bench.stand import Stand, running_stand
@@ -93,41 +94,44 @@ async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
                 await connection.copy_records_to_table("certificate", records=rows)
             finally:
                 await connection.close()
-            return await _measure(
-                stand, "registry", (port, pid), requests, 200, count, rounds, "certificates looked up/s"
-            )
+            sides = _Sides(stand, "registry", port, pid, expected=200)
+            return await sides.measured("certificates looked up/s", requests, count, rounds)
 
 
-async def _measure(
-    stand: Stand,
-    part: str,
-    bare: tuple[int, int],
-    requests: Callable[[int], list[bytes]],
-    expected: int,
-    count: int,
-    rounds: int,
-    what: str,
-) -> list[Figure]:
-    ours: list[Answers] = []
-    theirs: list[Answers] = []
-    cpu: dict[str, list[float]] = {"ours": [], "theirs": []}
-    sides = (
-        ("ours", stand.port(part), lambda: stand.cpu_seconds(part), ours),
-        ("theirs", bare[0], lambda: stand.cpu_seconds_of({bare[1]}), theirs),
-    )
-    for number in range(rounds + 1):
-        asked = requests(count if number else _WARM_UP)
-        for name, port, used, answers in sides:
-            before = used() or 0.0
-            answered = await hammer(port, asked, expected=expected)
-            if number:
-                answers.append(answered)
-                cpu[name].append(((used() or 0.0) - before) / count * 1000)
-                progress.print(f"round {number} of {rounds}, {name}: {answered.per_second:,.0f} a second")
-    return [
-        Figure(what, [a.per_second for a in ours], "bare Starlette", [a.per_second for a in theirs], "≥ 0.5"),
-        Figure("CPU ms a request, the service itself", cpu["ours"], "bare Starlette", cpu["theirs"]),
-    ]
+@dataclass(frozen=True)
+class _Sides:
+    """A service of ours, and the bare one."""
+
+    stand: Stand
+    part: str
+    bare_port: int
+    bare_pid: int
+    #: The status that every answer must have.
+    expected: int
+
+    async def measured(
+        self, what: str, requests: Callable[[int], list[bytes]], count: int, rounds: int
+    ) -> list[Figure]:
+        rates: dict[str, list[float]] = {"ours": [], "bare": []}
+        cpu: dict[str, list[float]] = {"ours": [], "bare": []}
+        for number in range(rounds + 1):
+            asked = requests(count if number else _WARM_UP)
+            for name, port in (("ours", self.stand.port(self.part)), ("bare", self.bare_port)):
+                before = self._cpu_seconds(name)
+                answers = await hammer(port, asked, expected=self.expected)
+                if number:
+                    rates[name].append(answers.per_second)
+                    cpu[name].append((self._cpu_seconds(name) - before) / count * 1000)
+                    progress.print(f"round {number} of {rounds}, {name}: {answers.per_second:,.0f} a second")
+        return [
+            Figure(what, rates["ours"], "bare Starlette", rates["bare"], "≥ 0.5"),
+            Figure("CPU ms a request, the service itself", cpu["ours"], "bare Starlette", cpu["bare"]),
+        ]
+
+    def _cpu_seconds(self, name: str) -> float:
+        if name == "bare":
+            return self.stand.cpu_seconds_of({self.bare_pid}) or 0.0
+        return self.stand.cpu_seconds(self.part) or 0.0
 
 
 @contextlib.asynccontextmanager

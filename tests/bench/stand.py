@@ -68,6 +68,7 @@ class Stand:
     postgres: LocalPostgres
     #: Of each reference.
     dsns: Mapping[str, str]
+    parts: Sequence[Part]
     supervisor: Supervisor
 
     @property
@@ -167,7 +168,7 @@ async def running_stand(
                 raise Problem(_why_not_up(state, supervisor)) from None
             server = Server("127.0.0.1", ports["postgres"], postgres.admin_password)
             databases = Databases(server, Keyring(state / "secrets"))
-            yield Stand(state, kafka.access(ADMINISTRATOR), databases, postgres, dsns, supervisor)
+            yield Stand(state, kafka.access(ADMINISTRATOR), databases, postgres, dsns, parts, supervisor)
         finally:
             await supervisor.stop()
 
@@ -220,7 +221,7 @@ def _samples() -> list[tuple[str, bytes, str]]:
     found: dict[str, tuple[bytes, str]] = {}
     for _, example in publish.examples():
         if kind := kinds.get(example.headers["ce_type"]):
-            headers = [(name, value.encode()) for name, value in example.headers.items()]
+            headers = tuple((name, value.encode()) for name, value in example.headers.items())
             value = json.dumps(example.value, ensure_ascii=False, separators=(",", ":")).encode()
             found.setdefault(kind, (value, pack(headers)))
     return [(kind, *found[kind]) for kind in tables.KINDS]

@@ -22,7 +22,7 @@ PREFIX: Final = "textbook-"
 POLL_SECONDS: Final = 0.02
 INSERT: Final = "INSERT INTO {table} (id, value) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
 #: Kind → table, and what is told of each new row.
-HOPS: Final = {
+HOPS: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
     "first": {
         "decisions": ("first_decided", ()),
         "certificates": ("first_certificate", ()),
@@ -52,11 +52,11 @@ async def main(part: str, dsn: str, kafka: dict[str, Any], ready: Path) -> None:
     def subscribe(kind: str, table: str, tells: tuple[str, ...]) -> None:
         @broker.subscriber(PREFIX + kind, group_id=PREFIX + part, auto_offset_reset="earliest", fetch_max_wait_ms=100)
         async def take(message: KafkaMessage) -> None:
-            key = message.raw_message.key
+            record: Any = message.raw_message
             async with pool.acquire() as connection, connection.transaction():
-                await connection.execute(INSERT.format(table=table), key, message.raw_message.value)
+                await connection.execute(INSERT.format(table=table), record.key, record.value)
                 for told in tells:
-                    await tell(told, key)
+                    await tell(told, record.key)
 
     async def work_off() -> None:
         while True:

@@ -1,0 +1,67 @@
+"""What does each service take of the machine: to start, doing nothing, and with much to do?"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from deploy.local.stack import SERVICES
+from tests.bench.report import Figure, progress
+from tests.bench.sides import Ours, applications
+from tests.bench.stand import Stand, running_stand
+from tests.support.waiting import eventually
+
+_IDLE_SECONDS: Final = 20.0
+_LOOK_EVERY_SECONDS: Final = 0.2
+_SETTLE_SECONDS: Final = 300
+
+
+async def processes(count: int, rounds: int) -> Sequence[Figure]:
+    """Seconds from start to ready, CPU while idle, memory idle and while so many certificates go through."""
+    started: dict[str, list[float]] = {name: [] for name in SERVICES}
+    idle: dict[str, list[float]] = {name: [] for name in SERVICES}
+    resting: dict[str, list[float]] = {name: [] for name in SERVICES}
+    loaded: dict[str, list[float]] = {name: [] for name in SERVICES}
+    for number in range(rounds):
+        async with running_stand(without=("witness",)) as stand, stand.connected() as connections:
+            for part in stand.supervisor.status.parts:
+                if part.name in SERVICES:
+                    started[part.name].append(part.took_seconds or 0.0)
+            before = {name: stand.cpu_seconds(name) or 0.0 for name in SERVICES}
+            await asyncio.sleep(_IDLE_SECONDS)
+            for name in SERVICES:
+                idle[name].append(((stand.cpu_seconds(name) or 0.0) - before[name]) / _IDLE_SECONDS * 100)
+                resting[name].append(_megabytes(stand, name))
+            ours = Ours(connections)
+            await ours.fill(applications(count))
+            peaks = dict.fromkeys(SERVICES, 0.0)
+
+            async def settled(ours: Ours = ours, stand: Stand = stand, peaks: dict[str, float] = peaks) -> bool:
+                for name in SERVICES:
+                    peaks[name] = max(peaks[name], _megabytes(stand, name))
+                return await ours.is_settled(count)
+
+            await eventually(settled, _SETTLE_SECONDS, every_seconds=_LOOK_EVERY_SECONDS)
+            for name in SERVICES:
+                loaded[name].append(peaks[name])
+        progress.print(f"round {number + 1} of {rounds}")
+    return [
+        Figure(f"{what}, {name}", figures[name], asked=asked)
+        for what, figures, asked in (
+            ("s from start to ready", started, "≤ 2"),
+            ("% of a core while idle", idle, "≤ 1"),
+            ("MB while idle", resting, "≤ 120"),
+            (f"MB at most, {count:,} certificates", loaded, "bounded"),
+        )
+        for name in SERVICES
+    ]
+
+
+def _megabytes(stand: Stand, name: str) -> float:
+    """Resident, of the service's process. 0 where the machine doesn't tell."""
+    pid = stand.supervisor.status.part(name).pid
+    if sys.platform != "linux" or pid is None:
+        return 0.0
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
