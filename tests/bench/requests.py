@@ -52,7 +52,8 @@ async def accepting(count: int, rounds: int) -> Sequence[Figure]:
             ]
 
         async with _bare_web(stand) as (port, pid):
-            return await _measure(stand, "intake", (port, pid), requests, 202, count, rounds, "applications accepted/s")
+            sides = _Sides(stand, "intake", port, pid, expected=202)
+            return await sides.measured("applications accepted/s", requests, count, rounds)
 
 
 async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
