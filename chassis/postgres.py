@@ -80,12 +80,18 @@ async def connect_pool(settings: ServiceSettings, service: str) -> "Pool":
     while True:
         try:
             return await asyncpg.create_pool(
-                **address(settings, service), min_size=1, max_size=settings.postgres_pool_size
+                **address(settings, service), min_size=1, max_size=settings.postgres_pool_size, reset=_nothing_is_left
             )
         except (*UNAVAILABLE, asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
             log.warning("postgres.waiting", error=type(error).__name__, **distrust(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, 2.0)
+
+
+async def _nothing_is_left(connection: Any) -> None:
+    """Spares a statement at every end of a transaction: ours set nothing that outlives them. (asyncpg itself has rolled
+    back what was open.)
+    """
 
 
 @contextlib.asynccontextmanager

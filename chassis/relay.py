@@ -29,6 +29,9 @@ log = structlog.get_logger()
 LOCK: Final = 0x6F75_7462_6F78  # "outbox"
 BATCH: Final = 500
 POLL_SECONDS: Final = 0.02
+#: When there was nothing for a second.
+IDLE_AFTER: Final = 50
+IDLE_POLL_SECONDS: Final = 0.1
 STANDBY_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 3.0
 IDLE_SESSION_TIMEOUT: Final = "15s"
@@ -54,6 +57,8 @@ class Relay:
         self._progress = progress
         #: Something waits that Kafka did not acknowledge in time.
         self.is_overdue = False
+        #: Looks in a row that found nothing.
+        self._looked_in_vain = 0
 
     async def run(self) -> None:
         delay = 0.1
@@ -103,9 +108,12 @@ class Relay:
         if not rows:
             self.is_overdue = False
             OUTBOX_PENDING.set(0)
+            self._looked_in_vain += 1
+            pause = POLL_SECONDS if self._looked_in_vain < IDLE_AFTER else IDLE_POLL_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._outbox.committed.wait(), timeout=POLL_SECONDS)
+                await asyncio.wait_for(self._outbox.committed.wait(), timeout=pause)
             return
+        self._looked_in_vain = 0
         sent = [
             await producer.send(row["topic"], key=row["key"], value=row["value"], headers=unpack(row["headers"]))
             for row in rows

@@ -134,26 +134,14 @@ async def replay_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> 
         raise PlaceDiffers("view")
 
 
-async def look_up(
+async def find(
     tx: Transaction, number_typed: str, key_typed: str, *, principal: Principal, registering: Registering
-) -> Found | Problem:
-    """Show a certificate to the purchaser it is made out to, and record the view.
+) -> Sequence[Record] | Problem:
+    """Every version of the certificate, the latest first: for the purchaser it is made out to, who has number and key.
 
     A wrong key, an unknown number and another purchaser's certificate all get the same answer after the same work.
     The problem is returned, not raised: the count of the failure must be committed.
     """
-    found = await _find(tx, number_typed, key_typed, principal=principal, registering=registering)
-    if isinstance(found, Problem):
-        return found
-    viewed = await _record_view(tx, found[0], principal, registering)
-    await _tell_view(tx, viewed, registering)
-    return Found(found[0], found, viewed.view_id)
-
-
-async def _find(
-    tx: Transaction, number_typed: str, key_typed: str, *, principal: Principal, registering: Registering
-) -> Sequence[Record] | Problem:
-    """Every version, the latest first."""
     number = contract_number.normalise(number_typed)
     key = authentication_key.normalise(key_typed)
     now = registering.clock.now()
@@ -177,9 +165,14 @@ async def _find(
     if not fits or latest is None:
         log.info("lookup.failed")
         return _not_found()
-    await store.uncount_attempt(tx, principal.account_id, sorted(subjects))
-    await store.forget_old_attempts(tx, principal.account_id, since)
+    await store.uncount_attempt(tx, principal.account_id, sorted(subjects), since)
     return versions
+
+
+async def record_look(tx: Transaction, latest: Record, *, principal: Principal, registering: Registering) -> None:
+    """Record that a certificate was found and is shown. The last that a transaction does: who appends waits for it."""
+    viewed = await _record_view(tx, latest, principal, registering)
+    await _tell_view(tx, viewed, latest, registering)
 
 
 async def open_certificate(
@@ -191,12 +184,12 @@ async def open_certificate(
     session: bytes,
     registering: Registering,
 ) -> Found | Problem:
-    """As `look_up`; this browser may then read on without the key for a while, and no other may.
+    """`find` and record; this browser may then read on without the key for a while, and no other may.
 
     One look with number and key is one view, however often its pages and files are fetched afterwards; giving the key
     again is another view, and the while begins anew.
     """
-    found = await _find(tx, number_typed, key_typed, principal=principal, registering=registering)
+    found = await find(tx, number_typed, key_typed, principal=principal, registering=registering)
     if isinstance(found, Problem):
         return found
     viewed = await _record_view(tx, found[0], principal, registering)
@@ -204,7 +197,7 @@ async def open_certificate(
     await store.close_old(tx, session, now - registering.open_for)
     await store.open_for_session(tx, session, viewed.contract_number, viewed.view_id, now)
     # After the rows of the session: a person who signs out meanwhile must not keep the whole log waiting.
-    await _tell_view(tx, viewed, registering)
+    await _tell_view(tx, viewed, found[0], registering)
     return Found(found[0], found, viewed.view_id)
 
 
@@ -255,9 +248,10 @@ async def _record_view(
     return viewed
 
 
-async def _tell_view(tx: Transaction, viewed: CertificateViewed, registering: Registering) -> None:
+async def _tell_view(tx: Transaction, viewed: CertificateViewed, latest: Record, registering: Registering) -> None:
     salt = registering.draw()
-    places = await appending.append_views(tx, [(viewed, salt)])
+    in_log = {viewed.certificate_id} if latest["is_in_log"] else ()
+    places = await appending.append_views(tx, [(viewed, salt)], in_log=in_log)
     if viewed.view_id in places:
         place = {"leaf_index": places[viewed.view_id], "salt": base64.b64encode(salt).decode()}
         viewed = viewed.model_copy(update=place)

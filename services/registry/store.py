@@ -32,7 +32,8 @@ SELECT_HASHES = (
 # newest version first
 SELECT_CERTIFICATES = """
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
-    issued_at, content, content_sha256, key_digest, pepper_id, registered_at
+    issued_at, content, content_sha256, key_digest, pepper_id, registered_at,
+    EXISTS (SELECT FROM leaf WHERE leaf.kind = 'registration' AND leaf.subject = certificate_id) AS is_in_log
 FROM certificate WHERE contract_number = $1 ORDER BY version DESC
 """
 INSERT_VIEWS = """
@@ -52,11 +53,12 @@ ON CONFLICT (account_id, subject) DO UPDATE SET
     failures = CASE WHEN throttle.window_began <= $4 THEN 1 ELSE throttle.failures + 1 END
 RETURNING subject, window_began, failures
 """
-# A right key was no failure.
+# A right key was no failure; and what no longer counts goes.
 UNCOUNT_ATTEMPT = """
-UPDATE throttle SET failures = failures - 1 WHERE account_id = $1 AND subject = ANY($2::bytea[])
+WITH uncounted AS (
+    UPDATE throttle SET failures = failures - 1 WHERE account_id = $1 AND subject = ANY($2::bytea[]))
+DELETE FROM throttle WHERE account_id = $1 AND window_began <= $3 AND subject <> ALL($2::bytea[])
 """
-DELETE_OLD_ATTEMPTS = "DELETE FROM throttle WHERE account_id = $1 AND window_began <= $2"
 # Nothing, when the person signed out meanwhile. $1 session, $2 number, $3 view, $4 now
 UPSERT_OPENED = """
 INSERT INTO opened_certificate (session_sha256, contract_number, view_id, opened_at)
@@ -157,12 +159,9 @@ async def count_attempt(
     return {row["subject"]: row for row in rows}
 
 
-async def uncount_attempt(tx: Transaction, account_id: UUID, subjects: Sequence[bytes]) -> None:
-    await tx.execute(UNCOUNT_ATTEMPT, account_id, list(subjects))
-
-
-async def forget_old_attempts(tx: Transaction, account_id: UUID, window_since: datetime) -> None:
-    await tx.execute(DELETE_OLD_ATTEMPTS, account_id, window_since)
+async def uncount_attempt(tx: Transaction, account_id: UUID, subjects: Sequence[bytes], window_since: datetime) -> None:
+    """Also forgets the account's attempts of windows that are over."""
+    await tx.execute(UNCOUNT_ATTEMPT, account_id, list(subjects), window_since)
 
 
 async def open_for_session(tx: Transaction, session: bytes, number: str, view_id: UUID, now: datetime) -> None:

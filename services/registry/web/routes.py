@@ -1,11 +1,13 @@
 """The purchaser's HTTP API: number and key in, certificate out."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from asyncpg import Record
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -86,28 +88,30 @@ def make_router(room: ReadingRoom) -> APIRouter:
     async def look_up(request: Request, body: Lookup) -> JSONResponse:
         async with runtime.transaction() as tx:
             person = await authenticate(tx, request, role="purchaser", scope="lookup", now=runtime.clock.now())
-            found = await handlers.look_up(
+            found = await handlers.find(
                 tx, body.contract_number, body.authentication_key, principal=person, registering=registering
             )
+            if not isinstance(found, Problem):
+                # Before the look is recorded: from then on all who append wait for us.
+                proof = await _proof(tx, found[0])
+                await handlers.record_look(tx, found[0], principal=person, registering=registering)
         if isinstance(found, Problem):
             raise found
-        # Afterwards: while the view was being recorded, all who append waited for us.
-        async with runtime.transaction(of_one_moment=True) as tx:
-            proof = await _proof(tx, found)
         return JSONResponse(_certificate(found, proof).model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 
     return router
 
 
-async def _proof(tx: Transaction, found: handlers.Found) -> dict[str, Any] | None:
+async def _proof(tx: Transaction, latest: Record) -> dict[str, Any] | None:
     names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
-    registration = documents.of_registration(**{name: found.latest[name] for name in names})
-    proof = await prove(tx, found.latest["certificate_id"], registration)
+    registration = documents.of_registration(**{name: latest[name] for name in names})
+    proof = await prove(tx, latest["certificate_id"], registration)
     return proof.document if proof is not None else None
 
 
-def _certificate(found: handlers.Found, proof: dict[str, Any] | None) -> Certificate:
-    latest = found.latest
+def _certificate(versions: Sequence[Record], proof: dict[str, Any] | None) -> Certificate:
+    """The latest of the versions, which comes first."""
+    latest = versions[0]
     return Certificate(
         certificate_id=latest["certificate_id"],
         contract_number=latest["contract_number"],
@@ -124,7 +128,7 @@ def _certificate(found: handlers.Found, proof: dict[str, Any] | None) -> Certifi
                 registered_at=row["registered_at"],
                 content_sha256=row["content_sha256"],
             )
-            for row in found.versions
+            for row in versions
         ],
         proof=proof,
     )
