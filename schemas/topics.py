@@ -5,6 +5,7 @@ Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this 
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, cached_property
 from typing import Final
 
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
@@ -57,8 +58,12 @@ class Topic:
     tombstones: bool = False
     max_message_bytes: int = 1024 * 1024
 
+    @cached_property
+    def _by_type_name(self) -> dict[str, type[Event]]:
+        return {event.type_name(): event for event in self.events}
+
     def event_of(self, type_name: str) -> type[Event] | None:
-        return next((event for event in self.events if event.type_name() == type_name), None)
+        return self._by_type_name.get(type_name)
 
 
 APPLICATIONS = Topic(
@@ -110,6 +115,7 @@ BUSINESS: Final = (APPLICATIONS, DECISIONS, CERTIFICATES, REGISTRATIONS, VIEWS, 
 GROUPS: Final = tuple(sorted({group for topic in BUSINESS for group in topic.readers}))
 
 
+@cache
 def of_event(event: type[Event]) -> Topic:
     """The topic an event travels on."""
     return next(topic for topic in BUSINESS if event in topic.events)

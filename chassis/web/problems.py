@@ -184,7 +184,7 @@ def _allowed(request: Request) -> set[str]:
     }
 
 
-def no_strange_parameters(request: Request) -> None:
+async def no_strange_parameters(request: Request) -> None:
     """A dependency of routers: a mistyped parameter is told, not overlooked. Pages take what links bring along."""
     route: APIRoute = request.scope["route"]
     if not route.include_in_schema or not request.query_params:

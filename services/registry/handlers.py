@@ -33,6 +33,7 @@ from services.registry.log import appending, documents
 from services.registry.log.appending import Arrival
 from transparency.commitments import SALT_BYTES
 from transparency.errors import DoesNotVerify
+from transparency.leaves import Document
 
 log = structlog.get_logger()
 
@@ -78,6 +79,16 @@ class Registering:
     draw: Callable[[], bytes] = draw_salt
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a certificate that does not contradict itself comes to."""
+
+    #: The bytes that its hash is of.
+    content: bytes
+    #: The document of its certificate leaf.
+    leaf: Document
+
+
 class PlaceDiffers(Exception):
     """A leaf that was told to be at one place of the log would get another one."""
 
@@ -100,18 +111,20 @@ async def register_certificates(
     When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2), and each has its
     two leaves in the log, in the order of the batch.
     """
-    contents = {received.event.certificate_id: _checked_content(received.event, registering) for received in batch}
+    checked = {received.event.certificate_id: _checked(received.event, registering) for received in batch}
     # Step 6: certificate row, leaves and announcement, in one transaction.
     by_id = {received.event.certificate_id: received for received in batch}
     arrivals = {identity: registering.arrivals.of(received.event) for identity, received in by_id.items()}
     added = await store.add_certificates(
-        tx, [(r.event, contents[identity], arrivals[identity].registered_at) for identity, r in by_id.items()]
+        tx, [(r.event, checked[identity].content, arrivals[identity].registered_at) for identity, r in by_id.items()]
     )
     repeats = [r.event for r in batch if r.event.certificate_id not in added or r is not by_id[r.event.certificate_id]]
     await _check_repeats(tx, repeats)
     new = [(received, arrivals[identity]) for identity, received in by_id.items() if identity in added]
     # The log's lock is the last one: from here on others wait for us, and we for nobody.
-    places = await appending.append_registrations(tx, [(received.event, arrival) for received, arrival in new])
+    places = await appending.append_registrations(
+        tx, [(received.event, checked[received.event.certificate_id].leaf, arrival) for received, arrival in new]
+    )
     await registering.outbox.add(
         tx,
         [
@@ -201,8 +214,8 @@ async def open_certificate(
     return Found(found[0], found, viewed.view_id)
 
 
-def _checked_content(event: CertificateIssued, registering: Registering) -> bytes:
-    """The content as the bytes that its hash is of. Raises `Refused` for an event that contradicts itself."""
+def _checked(event: CertificateIssued, registering: Registering) -> Checked:
+    """Raises `Refused` for an event that contradicts itself."""
     content = event.content.canonical()
     if hashlib.sha256(content).hexdigest() != event.content_sha256:
         raise Refused("content_does_not_match")
@@ -213,10 +226,9 @@ def _checked_content(event: CertificateIssued, registering: Registering) -> byte
     if event.authentication_key.pepper_id not in registering.peppers:
         raise Refused("pepper_is_unknown")
     try:
-        documents.of_issued(event)
+        return Checked(content, documents.of_issued(event))
     except DoesNotVerify:
         raise Refused("cannot_be_a_leaf") from None
-    return content
 
 
 async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) -> None:

@@ -34,9 +34,10 @@ class NewLeaf:
 
 
 async def append_registrations(
-    tx: Transaction, arrived: Sequence[tuple[CertificateIssued, Arrival]]
+    tx: Transaction, arrived: Sequence[tuple[CertificateIssued, Document, Arrival]]
 ) -> dict[UUID, int]:
-    """Certificate id → index of its certificate leaf; the registration's is the next one. In the order given.
+    """Certificate id → index of its certificate leaf; the registration's is the next one. In the order given, each with
+    the document of its certificate leaf.
 
     Takes the last lock of `tx`: whoever appends waits until it ends. Two statements, however many.
     """
@@ -44,7 +45,7 @@ async def append_registrations(
         return {}
     grown = await _append(tx, await store.lock_head(tx), [leaf for one in arrived for leaf in _leaves(*one)])
     first = grown - 2 * len(arrived)
-    return {event.certificate_id: first + 2 * n for n, (event, _) in enumerate(arrived)}
+    return {event.certificate_id: first + 2 * n for n, (event, _, _) in enumerate(arrived)}
 
 
 async def append_views(
@@ -94,10 +95,10 @@ async def append_old_views(tx: Transaction, view_ids: Sequence[UUID], salts: Ite
     )
 
 
-def _leaves(event: CertificateIssued, arrival: Arrival) -> tuple[NewLeaf, NewLeaf]:
+def _leaves(event: CertificateIssued, document: Document, arrival: Arrival) -> tuple[NewLeaf, NewLeaf]:
     row = {**dict(event), "registered_at": arrival.registered_at}
     return (
-        NewLeaf(event.certificate_id, documents.of_issued(event), arrival.salt),
+        NewLeaf(event.certificate_id, document, arrival.salt),
         NewLeaf(event.certificate_id, _registration(row), arrival.salt),
     )
 

@@ -35,6 +35,7 @@ from schemas.envelope import Cause, message_of
 from schemas.event import Event
 from services.registry.log import store as log_store
 from services.registry.log.appending import Arrival, append_registrations
+from services.registry.log.documents import of_issued
 from tests.integration.console.conftest import environment_of, typed
 from tests.support.waiting import eventually
 from tests.unit.console import events
@@ -112,7 +113,7 @@ async def _happen(stack: Stack, certificates: int) -> None:
         made.append((issued, [events.submitted(application), events.decided(application), issued]))
     async with store.connect(stack, "registry") as registry, registry.transaction():
         await registry.executemany(INSERT, [tuple(events.held(issued).values()) for issued, _ in made])
-        arrived = [(issued, Arrival(events.ARRIVED, os.urandom(32))) for issued, _ in made]
+        arrived = [(issued, of_issued(issued), Arrival(events.ARRIVED, os.urandom(32))) for issued, _ in made]
         await append_registrations(registry, arrived)
     await _tell(stack, [event for issued, told in made for event in (*told, events.registered(issued))])
     await _sign(stack)

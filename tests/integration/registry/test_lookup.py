@@ -10,7 +10,6 @@ import pytest
 
 from chassis.outbox import Outbox
 from chassis.postgres import transaction
-from chassis.telemetry import bind_cause, new_cause
 from chassis.web.problems import Problem
 from chassis.web.tokens import DISABLE_ACCOUNT, REVOKE_TOKENS, Principal
 from schemas.authentication_key import secret_id
@@ -215,13 +214,10 @@ async def test_when_the_window_is_over_the_account_may_try_again(certificate, re
         peppers={secret_id(keys.pepper): keys.pepper},
     )
     person = Principal(tochigi.account_id, "purchaser", "tochigi", "見本　太郎", frozenset({"lookup"}))
-    bind_cause(new_cause())
 
     async def status(key):
         async with transaction(registry.pool) as tx:
-            found = await handlers.look_up(
-                tx, certificate.contract_number, key, principal=person, registering=registering
-            )
+            found = await handlers.find(tx, certificate.contract_number, key, principal=person, registering=registering)
         return found.status if isinstance(found, Problem) else 200
 
     assert [await status(WRONG) for _ in range(3)] == [404, 404, 429]
