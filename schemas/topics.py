@@ -5,7 +5,7 @@ Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this 
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Final
 
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
@@ -112,13 +112,13 @@ DATA_KEYS = Topic(
 )
 
 BUSINESS: Final = (APPLICATIONS, DECISIONS, CERTIFICATES, REGISTRATIONS, VIEWS, NOTIFICATIONS, DATA_KEYS)
+_TOPICS: Final = {event: topic for topic in BUSINESS for event in topic.events}
 GROUPS: Final = tuple(sorted({group for topic in BUSINESS for group in topic.readers}))
 
 
-@cache
 def of_event(event: type[Event]) -> Topic:
     """The topic an event travels on."""
-    return next(topic for topic in BUSINESS if event in topic.events)
+    return _TOPICS[event]
 
 
 def read_by(group: str) -> tuple[Topic, ...]:

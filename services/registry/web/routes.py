@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from asyncpg import Record
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -102,14 +101,14 @@ def make_router(room: ReadingRoom) -> APIRouter:
     return router
 
 
-async def _proof(tx: Transaction, latest: Record) -> dict[str, Any] | None:
+async def _proof(tx: Transaction, latest: Any) -> dict[str, Any] | None:
     names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
     registration = documents.of_registration(**{name: latest[name] for name in names})
     proof = await prove(tx, latest["certificate_id"], registration)
     return proof.document if proof is not None else None
 
 
-def _certificate(versions: Sequence[Record], proof: dict[str, Any] | None) -> Certificate:
+def _certificate(versions: Sequence[Any], proof: dict[str, Any] | None) -> Certificate:
     """The latest of the versions, which comes first."""
     latest = versions[0]
     return Certificate(

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from chassis.outbox import Outbox, unpack
+from chassis.web.problems import Problem
 from chassis.web.tokens import Principal
 from console import store
 from console.audit.replay import Replayed, replay
@@ -84,10 +85,11 @@ class World:
         principal = Principal(ACCOUNT, "purchaser", "tochigi", "見本", frozenset())
         with structlog.contextvars.bound_contextvars(correlation_id="test"):
             async with self.registry.transaction():
-                shown = await handlers.look_up(
+                found = await handlers.find(
                     self.registry, issued.contract_number, KEY, principal=principal, registering=self.registering
                 )
-        assert isinstance(shown, handlers.Found)
+                assert not isinstance(found, Problem)
+                await handlers.record_look(self.registry, found[0], principal=principal, registering=self.registering)
         if published:
             await self.publish()
 
