@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
-from uuid import UUID
 
 import structlog
 from asyncpg import Record
@@ -91,16 +90,6 @@ class Checked:
 
 class PlaceDiffers(Exception):
     """A leaf that was told to be at one place of the log would get another one."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A certificate that a purchaser may see: the latest version, and every version."""
-
-    latest: Record
-    versions: Sequence[Record]
-    #: The record of this look.
-    view_id: UUID
 
 
 async def register_certificates(
@@ -196,7 +185,7 @@ async def open_certificate(
     principal: Principal,
     session: bytes,
     registering: Registering,
-) -> Found | Problem:
+) -> Problem | None:
     """`find` and record; this browser may then read on without the key for a while, and no other may.
 
     One look with number and key is one view, however often its pages and files are fetched afterwards; giving the key
@@ -211,7 +200,7 @@ async def open_certificate(
     await store.open_for_session(tx, session, viewed.contract_number, viewed.view_id, now)
     # After the rows of the session: a person who signs out meanwhile must not keep the whole log waiting.
     await _tell_view(tx, viewed, found[0], registering)
-    return Found(found[0], found, viewed.view_id)
+    return None
 
 
 def _checked(event: CertificateIssued, registering: Registering) -> Checked:

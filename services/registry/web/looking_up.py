@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from chassis.web import sessions
 from chassis.web.pages import Site, Visit
-from chassis.web.problems import Problem
 from chassis.web.wording import noted
 from schemas import authentication_key, contract_number
 from services.registry import handlers, views
@@ -55,7 +54,7 @@ async def _look_up(visit: Visit, room: ReadingRoom) -> Response:
     number, key = visit.text(typed.NUMBER), visit.text(typed.KEY)
     if found_faults := typed.faults_of(number, key):
         return await _form(visit, room, number=number, status=422, faults=_told(visit, found_faults))
-    found = await handlers.open_certificate(
+    refused = await handlers.open_certificate(
         visit.tx,
         number,
         key,
@@ -64,12 +63,12 @@ async def _look_up(visit: Visit, room: ReadingRoom) -> Response:
         registering=room.registering,
     )
     number = contract_number.normalise(number)
-    if not isinstance(found, Problem):
+    if refused is None:
         return visit.go(f"{PLACE}/{number}")
-    wait_seconds = int(found.headers.get("Retry-After", "0"))
-    refusal = Refusal(found.slug, -(-wait_seconds // 60))
-    answer = await _form(visit, room, number=number, status=found.status, refusal=refusal)
-    answer.headers.update(found.headers)
+    wait_seconds = int(refused.headers.get("Retry-After", "0"))
+    refusal = Refusal(refused.slug, -(-wait_seconds // 60))
+    answer = await _form(visit, room, number=number, status=refused.status, refusal=refusal)
+    answer.headers.update(refused.headers)
     return answer
 
 
