@@ -1,6 +1,6 @@
 # Everything starts here: `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs test lint check bench fault soak proof sbom pictures clean bootstrap
+.PHONY: help demo up down status logs test lint check bench fault soak fuzz proof sbom advisories pictures clean bootstrap
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,12 +10,12 @@ STACK ?= local
 JOBS ?= auto
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: bootstrap ## One application becomes a certificate, before your eyes (ONCE=1 ends afterwards)
 	@$(BIN)/akashi demo $(if $(ONCE),--once) $(addprefix --without ,$(WITHOUT))
 
-up: bootstrap ## Start everything on this machine, without Docker
+up: bootstrap ## Start everything on this machine, without Docker (AKASHI_TLS=1: all parts speak TLS)
 	@$(BIN)/akashi up
 
 down: bootstrap ## Stop everything; what was stored stays
@@ -53,8 +53,14 @@ bench: bootstrap ## Measure how much goes through
 proof: bootstrap ## Export 100,000 certificates, destroy everything, and make an equal registry of the export
 	AKASHI_PROOF_CERTIFICATES=$(or $(CERTIFICATES),100000) $(BIN)/pytest -s tests/integration/console/test_on_an_empty_machine.py
 
+fuzz: bootstrap ## Look for inputs that break a promise, led by coverage (SECONDS=60 for each TARGET, or one)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
+
 sbom: bootstrap ## List everything that others wrote, with hashes, as CycloneDX (sbom.cdx.json)
 	$(BIN)/python -m deploy.sbom > sbom.cdx.json
+
+advisories: bootstrap ## Ask OSV what is known against what others wrote (exit code 3: it could not be asked)
+	$(BIN)/python -m deploy.advisories
 
 pictures: bootstrap ## Make the pictures of the README again (needs Chromium)
 	$(BIN)/python -m tests.browser.pictures docs/pictures

@@ -53,7 +53,7 @@ class WiredKafka(LocalKafka):
             **with_each(
                 "advertised.listeners", {service: f"//127.0.0.1:{told}" for service, (_, told) in listeners.items()}
             ),
-            **with_each("listener.security.protocol.map", dict.fromkeys(listeners, self._protocol)),
+            **with_each("listener.security.protocol.map", dict.fromkeys(listeners, self.protocol)),
         }
 
 
