@@ -95,6 +95,9 @@ def recipient(contact: Contact) -> Address:
         raise NoAddress from None
     if not address.username or not address.domain or address.addr_spec != one_line([address.addr_spec]):
         raise NoAddress
+    # A long one in quotes is folded without them, and then reads as another address, or as several.
+    if address.addr_spec.startswith('"'):
+        raise NoAddress
     return address
 
 
