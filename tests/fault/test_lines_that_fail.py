@@ -110,6 +110,6 @@ async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
     for line in lines:
         line.slow(latency_seconds=0.05, bytes_per_second=200_000)
 
-    mails = await case.settled(await send(case.contractor, 12))
+    mails = await case.settled(await send(case.contractor, 6))
 
     assert mails.total() == len(mails)

@@ -16,7 +16,7 @@ from tests.fault.load import Sent, steady_load
 from tests.fault.settling import HAPPENED, settled
 from tests.support.wired import WiredStack
 
-SECONDS: Final = 60 * float(os.environ.get("AKASHI_SOAK_MINUTES", "0.4"))
+SECONDS: Final = 60 * float(os.environ.get("AKASHI_SOAK_MINUTES", "0.3"))
 #: Decides which faults come, in which order, to whom, and how long each lasts.
 SEED: Final = int(os.environ.get("AKASHI_FAULT_SEED", "1"))
 #: Faults at the same time.
