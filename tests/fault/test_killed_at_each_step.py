@@ -77,7 +77,7 @@ async def test_killed_at_every_step_in_turn_nothing_is_lost_and_nothing_is_doubl
     assert side == "before" or mails.total() > len(mails)
 
 
-@pytest.mark.skipif(not EACH, reason="Each step by itself takes ten minutes: AKASHI_FAULT_EACH_STEP=1")
+@pytest.mark.skipif(not EACH, reason="Each step by itself takes a quarter of an hour: AKASHI_FAULT_EACH_STEP=1")
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("step", [step for steps in STEPS.values() for step in steps], ids=str)
 async def test_killed_at_this_step_nothing_is_lost_and_nothing_is_doubled(
