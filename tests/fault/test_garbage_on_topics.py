@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from console.dead_letters import Letter, letters_of
 from schemas import publish, topics
 from tests.fault.load import has_come_to_its_end, send
 from tests.support.auditing import FORGED, auditors_check, replayed_all
-from tests.support.running import RunningStack, eventually
+from tests.support.running import RunningStack, eventually, running_stack
 
 Headers = list[tuple[str, bytes]]
 Record = tuple[str, bytes | None, bytes | None, Headers]
@@ -21,6 +21,13 @@ Record = tuple[str, bytes | None, bytes | None, Headers]
 #: Well-formed, and in UTC of the year 0: no clock here can show it.
 NO_MOMENT = "0001-01-01T00:00:00+23:59"
 NO_SUCH_TYPE = ("ce_type", b"akashi.NobodyTold.v9")
+
+
+@pytest.fixture(scope="module")
+async def stack() -> AsyncIterator[RunningStack]:
+    """One of its own: on these topics stands for ever what nobody may tell, and a rebuild of that registry is refused."""
+    async with running_stack() as running:
+        yield running
 
 
 def _examples() -> Iterator[tuple[topics.Topic, publish.Example]]:
