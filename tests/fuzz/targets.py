@@ -44,8 +44,8 @@ from services.issuer import searching
 from services.issuer import typed as issuer_typed
 from services.notifier import composing
 from services.registry.web import typed as registry_typed
+from tests.integration.documents.samples import AT, a_content
 from tests.support.builders import a_raw_record
-from tests.unit.documents.samples import AT, a_content
 from tests.unit.transparency import building
 from tests.unit.transparency.test_proofs import LOG as LEAVES
 from tests.unit.transparency.test_proofs import a_proof

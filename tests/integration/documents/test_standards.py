@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from documents.signing import LocalSigner
+from tests.integration.documents.samples import AT, DOCUMENTS, LONG, a_signing_certificate, an_authority
 from tests.support import verapdf
-from tests.unit.documents.samples import AT, DOCUMENTS, LONG, a_signing_certificate, an_authority
 
 
 @pytest.fixture(scope="module")

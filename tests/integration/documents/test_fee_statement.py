@@ -1,5 +1,5 @@
 from documents.fee_statement import fee_statement_pdf
-from tests.unit.documents.samples import NUMBER, a_fee_statement, text_of
+from tests.integration.documents.samples import NUMBER, a_fee_statement, text_of
 
 
 def test_every_step_of_the_fee_is_printed_as_given():

@@ -6,7 +6,7 @@ import pytest
 from documents.certificate import certificate_file_name, certificate_pdf
 from documents.certificate_view import certificate_view
 from documents.html import STATIC, certificate_html
-from tests.unit.documents.samples import AT, NUMBER, a_content, text_of
+from tests.integration.documents.samples import AT, NUMBER, a_content, text_of
 
 CHANGED = {"version": 3, "change_number": 2, "jv_name": "髙﨑・𠮷田特定建設工事共同企業体"}
 

@@ -1,5 +1,5 @@
 from documents.receipt import LogEntry, view_receipt_pdf
-from tests.unit.documents.samples import AT, NUMBER, a_content, a_receipt, text_of
+from tests.integration.documents.samples import AT, NUMBER, a_content, a_receipt, text_of
 
 
 def test_it_says_who_looked_at_which_content_and_when():

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from documents.rendering import CharacterNotPrintable, DoesNotFitOnePage, draw, unprintable
-from tests.unit.documents.samples import (
+from tests.integration.documents.samples import (
     AT,
     DOCUMENTS,
     FILE_NAMES,

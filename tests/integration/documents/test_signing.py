@@ -16,7 +16,7 @@ from pyhanko_certvalidator import ValidationContext
 
 from documents.authority import DOCUMENT_SIGNING, make_authority
 from documents.signing import KeyDoesNotSign, LocalSigner
-from tests.unit.documents.samples import AT, DOCUMENTS, a_signing_certificate, an_authority, read
+from tests.integration.documents.samples import AT, DOCUMENTS, a_signing_certificate, an_authority, read
 
 LEAF = a_signing_certificate()
 CHAIN = LEAF.certificate_pem + an_authority().certificate_pem

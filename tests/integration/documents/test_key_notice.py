@@ -1,7 +1,7 @@
 import pytest
 
 from documents.key_notice import key_notice_file_name, key_notice_pdf
-from tests.unit.documents.samples import AT, KEY, NUMBER, a_key_notice, read, text_of
+from tests.integration.documents.samples import AT, KEY, NUMBER, a_key_notice, read, text_of
 
 
 def printed(**changes):
