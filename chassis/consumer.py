@@ -270,7 +270,9 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         batch_timeout_ms=50,
         auto_offset_reset="earliest",
         max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
-        fetch_max_wait_ms=100,
+        # A record comes at once; partitions that are given to us wait so long for what was asked before, and whoever is
+        # idle asks anew so often.
+        fetch_max_wait_ms=250,
         parser=_parse_originals,
         decoder=_keep_records,
         title=group,
