@@ -28,12 +28,14 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        return median(self.ours) / median(self.theirs) if self.theirs else None
+        """None where there is nothing beside it, or too little to be seen: a clock of CPU ticks a hundred times a second."""
+        theirs = median(self.theirs) if self.theirs else 0.0
+        return median(self.ours) / theirs if theirs else None
 
     @property
     def spread(self) -> tuple[float, float] | None:
         """The smallest and the largest ratio of two rounds that followed each other."""
-        if len(self.theirs) != len(self.ours):
+        if len(self.theirs) != len(self.ours) or not all(self.theirs):
             return None
         ratios = [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
         return min(ratios), max(ratios)
