@@ -10,12 +10,9 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from documents.authority import KeyAndCertificate, make_authority
+from documents.authority import KeyAndCertificate, certify, key_usage, make_authority
 
 AUTHORITY_LASTS: Final = timedelta(days=3650)
 CERTIFICATE_LASTS: Final = timedelta(days=365)
@@ -39,30 +36,14 @@ def make_tls_authority(now: datetime) -> KeyAndCertificate:
 
 def make_server_certificate(authority: KeyAndCertificate, names: Sequence[str], now: datetime) -> KeyAndCertificate:
     """A new key for whoever listens under these names, and on this machine."""
-    authority_key = load_pem_private_key(authority.key_pem, password=None)
-    if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key is not one of ours")
     issuer = x509.load_pem_x509_certificate(authority.certificate_pem)
-    issuer_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]))
-        .issuer_name(issuer.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER)
-        .not_valid_after(min(now + CERTIFICATE_LASTS, issuer.not_valid_after_utc))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_SIGNS_ONLY, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(_alternative_names(names), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    return KeyAndCertificate(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), certificate.public_bytes(Encoding.PEM)
+    return certify(
+        authority,
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]),
+        usage=key_usage(digital_signature=True),
+        extensions=[x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), _alternative_names(names)],
+        valid_from=now - _CLOCKS_DIFFER,
+        valid_until=min(now + CERTIFICATE_LASTS, issuer.not_valid_after_utc),
     )
 
 
@@ -87,16 +68,3 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-_SIGNS_ONLY: Final = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)

@@ -4,6 +4,7 @@ A local authority of one's own, made once with a deployment's other secrets. It 
 its certificate, and to nobody else: readers of PDF will call it unknown.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -37,7 +38,7 @@ def make_authority(
     certificate = (
         _builder(name, name, public, valid_from, valid_until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        .add_extension(key_usage(key_cert_sign=True, crl_sign=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
         .sign(key, hashes.SHA256())
@@ -57,6 +58,29 @@ def make_signing_certificate(
     """A new key for signing documents, certified by the authority. The chain to sign with is this certificate, then the
     authority's.
     """
+    return certify(
+        authority,
+        _name(common_name, organization, country),
+        usage=key_usage(digital_signature=True, content_commitment=True),
+        extensions=[x509.ExtendedKeyUsage([DOCUMENT_SIGNING])],
+        valid_from=valid_from,
+        valid_until=valid_until,
+    )
+
+
+def certify(
+    authority: KeyAndCertificate,
+    subject: x509.Name,
+    *,
+    usage: x509.KeyUsage,
+    extensions: Sequence[x509.ExtensionType],
+    valid_from: datetime,
+    valid_until: datetime,
+) -> KeyAndCertificate:
+    """A new key that may certify no other, with a certificate of the authority about it.
+
+    What it may do is critical; the further `extensions` are not.
+    """
     authority_key = load_pem_private_key(authority.key_pem, password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not one of ours")
@@ -64,12 +88,15 @@ def make_signing_certificate(
     issuer_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
-    certificate = (
-        _builder(_name(common_name, organization, country), issuer.subject, public, valid_from, valid_until)
+    builder = (
+        _builder(subject, issuer.subject, public, valid_from, valid_until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True, content_commitment=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([DOCUMENT_SIGNING]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(usage, critical=True)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    certificate = (
+        builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
@@ -104,7 +131,7 @@ def _builder(
     )
 
 
-def _key_usage(
+def key_usage(
     *,
     digital_signature: bool = False,
     content_commitment: bool = False,
