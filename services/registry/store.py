@@ -9,6 +9,7 @@ from asyncpg import Record
 from chassis.postgres import Transaction
 from schemas.certificates import CertificateIssued
 from schemas.views import CertificateViewed
+from transparency.leaves import REGISTRATION
 
 # Another certificate under a number and version, or for an application, product and version, is refused by the
 # constraints; only a repeat of the same certificate is let go. $14 is when each arrived: 電子保証発行日時.
@@ -30,10 +31,10 @@ SELECT_HASHES = (
     "SELECT certificate_id, content_sha256, key_digest FROM certificate WHERE certificate_id = ANY($1::uuid[])"
 )
 # newest version first
-SELECT_CERTIFICATES = """
+SELECT_CERTIFICATES = f"""
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
     issued_at, content, content_sha256, key_digest, pepper_id, registered_at,
-    EXISTS (SELECT FROM leaf WHERE leaf.kind = 'registration' AND leaf.subject = certificate_id) AS is_in_log
+    EXISTS (SELECT FROM leaf WHERE leaf.kind = '{REGISTRATION}' AND leaf.subject = certificate_id) AS is_in_log
 FROM certificate WHERE contract_number = $1 ORDER BY version DESC
 """
 INSERT_VIEWS = """
