@@ -17,7 +17,6 @@ from typing import Any, Final
 from tests.bench.hammer import CONNECTIONS, ask, hammer, request
 from tests.bench.pipes.tables import INSERT_OUTBOX
 from tests.bench.report import Figure, progress
-from tests.bench.rounds import Wrong
 from tests.bench.stand import BARE, Stand, running_stand
 from tests.support.builders import an_advance_payment, an_application_form
 from tests.support.waiting import eventually
@@ -215,6 +214,4 @@ async def _mails(stand: Stand, wanted: Mapping[str, str]) -> Times:
         return len(found) == len(wanted)
 
     await eventually(all_came, _SETTLE_SECONDS)
-    if len(found) != len(wanted):
-        raise Wrong(f"{len(found)} of {len(wanted)} mails came")
     return found

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
 
 from deploy.local.state import free_port
-from schemas import topics
-from schemas.envelope import message_of
 from tests.bench.hammer import hammer, request
 from tests.bench.pipes import web
 from tests.bench.report import Figure, progress
 from tests.bench.stand import Stand, running_stand
 from tests.fault.load import nth_form
-from tests.support.builders import CAUSE, a_certificate
+from tests.support.builders import a_certificate, a_record
+from tests.support.kafka import send
 from tests.support.keys import Keyring
 from tests.support.waiting import eventually
 
@@ -60,10 +58,7 @@ async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
     """Certificates shown a second: token, throttle, digest, view, two leaves of the log and outbox in one transaction."""
     async with running_stand(without=("mailbox", "notifier", "issuer", "intake", "witness")) as stand:
         issued = [a_certificate(keys=Keyring(stand.state / "secrets"), key=KEY) for _ in range(CERTIFICATES)]
-        async with AIOKafkaProducer(**stand.kafka.options()) as producer:
-            for event in issued:
-                told = message_of(event, source="issuer", topic=topics.CERTIFICATES.name, cause=CAUSE)
-                await producer.send(told.topic, told.value, key=told.key, headers=list(told.headers))
+        await send(stand.kafka, [a_record(event, partition=None) for event in issued])
         purchasers = [await stand.running.purchaser("tochigi") for _ in range(PURCHASERS)]
 
         async def all_registered() -> bool:
@@ -119,11 +114,11 @@ class _Sides:
             asked = requests(count if number else _WARM_UP)
             for name, port in (("ours", self.stand.port(self.part)), ("bare", self.bare_port)):
                 before = self._cpu_seconds(name)
-                answers = await hammer(port, asked, expected=self.expected)
+                per_second = await hammer(port, asked, expected=self.expected)
                 if number:
-                    rates[name].append(answers.per_second)
+                    rates[name].append(per_second)
                     cpu[name].append((self._cpu_seconds(name) - before) / count * 1000)
-                    progress.print(f"round {number} of {rounds}, {name}: {answers.per_second:,.0f} a second")
+                    progress.print(f"round {number} of {rounds}, {name}: {per_second:,.0f} a second")
         return [
             Figure(what, rates["ours"], "bare Starlette", rates["bare"], "≥ 0.5"),
             Figure("CPU ms a request, the service itself", cpu["ours"], "bare Starlette", cpu["bare"]),

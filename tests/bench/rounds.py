@@ -10,7 +10,7 @@ from schemas.applications import ApplicationSubmitted
 from tests.bench.sides import Side
 from tests.bench.stand import Stand
 
-#: Short beside a round, and cheap: two counts of few rows.
+#: Short beside a round, and cheap: a count of few rows.
 _LOOK_EVERY_SECONDS: Final = 0.02
 #: A round slower than this per second has come to a stop.
 _SLOWEST_PER_SECOND: Final = 20
@@ -27,10 +27,6 @@ class Round:
 
     side: str
     count: int
-    #: All rows in the middle: the issuer's.
-    middle: float
-    #: The first certificate was on its topic.
-    first_told: float
     #: All rows at the end: the registry's.
     end: float
     #: CPU from the commit until nothing was left to do: by process, of the side's own together, and of all.
@@ -41,14 +37,6 @@ class Round:
     def per_second(self) -> float:
         return self.count / self.end
 
-    @property
-    def to_middle_per_second(self) -> float:
-        return self.count / self.middle
-
-    @property
-    def from_topic_per_second(self) -> float:
-        return self.count / (self.end - self.first_told)
-
 
 async def measure(side: Side, stand: Stand, events: Sequence[ApplicationSubmitted]) -> Round:
     """Let one side do its work, check it, and clear it away. Raises `Wrong`."""
@@ -56,18 +44,15 @@ async def measure(side: Side, stand: Stand, events: Sequence[ApplicationSubmitte
     begins = await stand.ends(side.certificates)
     before = _cpu(side, stand)
     began = await side.fill(events)
-    began_at = time.time() - (time.monotonic() - began)
     deadline = began + 30 + count / _SLOWEST_PER_SECOND
-    middle = end = 0.0
+    end = 0.0
     while not end:
-        in_middle, at_end = await side.counts()
+        at_end = await side.arrived()
         now = time.monotonic()
-        if in_middle >= count and not middle:
-            middle = now - began
         if at_end >= count:
             end = now - began
         elif now > deadline:
-            raise Wrong(f"{side.name}: after {now - began:.0f} s, {in_middle} of {count} were issued, {at_end} arrived")
+            raise Wrong(f"{side.name}: after {now - began:.0f} s, {at_end} of {count} arrived")
         else:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
     while not await side.is_settled(count):
@@ -81,8 +66,6 @@ async def measure(side: Side, stand: Stand, events: Sequence[ApplicationSubmitte
     return Round(
         side=side.name,
         count=count,
-        middle=middle,
-        first_told=min(record.timestamp for record in told) / 1000 - began_at,
         end=end,
         cpu={name: after[name] - before[name] for name in after},
     )

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import httpx
-from aiokafka import AIOKafkaProducer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -22,13 +21,12 @@ from uvicorn import Config, Server
 
 from deploy.local.parts import ProcessSpec
 from deploy.local.state import free_port
-from schemas import topics
-from schemas.envelope import message_of
 from tests.bench.report import Figure, progress
 from tests.bench.rounds import Wrong
 from tests.bench.sides import applications
 from tests.bench.stand import Stand, running_stand
-from tests.support.builders import CAUSE
+from tests.support.builders import a_record
+from tests.support.kafka import send
 from tests.support.waiting import eventually
 
 ANSWER_SECONDS: Final = 0.05
@@ -56,7 +54,8 @@ async def scaling(count: int, rounds: int) -> Sequence[Figure]:
             running_stand(without=("mailbox", "notifier", "intake", "registry", "witness"))
         )
         connections = await opened.enter_async_context(stand.connected())
-        await _tell(stand, count)
+        # More than are decided while anybody watches, over all partitions.
+        await send(stand.kafka, [a_record(event, partition=None) for event in applications(count)])
         rates: dict[int, float] = {}
         pauses: dict[int, float] = {}
         ports = [stand.port("issuer")]
@@ -94,16 +93,6 @@ async def _credit_service() -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await serving
-
-
-async def _tell(stand: Stand, count: int) -> None:
-    """Put applications onto their topic: more than are decided while anybody watches."""
-    async with AIOKafkaProducer(**stand.kafka.options(), linger_ms=20) as producer:
-        sent = []
-        for event in applications(count):
-            told = message_of(event, source="intake", topic=topics.APPLICATIONS.name, cause=CAUSE)
-            sent.append(await producer.send(told.topic, told.value, key=told.key, headers=list(told.headers)))
-        await asyncio.gather(*sent)
 
 
 @contextlib.asynccontextmanager
