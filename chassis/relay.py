@@ -31,7 +31,7 @@ BATCH: Final = 500
 POLL_SECONDS: Final = 0.02
 #: When there was nothing for a second.
 IDLE_AFTER: Final = 50
-IDLE_POLL_SECONDS: Final = 0.1
+IDLE_POLL_SECONDS: Final = 0.25
 STANDBY_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 3.0
 IDLE_SESSION_TIMEOUT: Final = "15s"

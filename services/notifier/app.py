@@ -22,7 +22,7 @@ from services.notifier.sweeper import GROUP, Sweeper
 def make_service(settings: NotifierSettings) -> Service:
     """Raises `SecretMissing` or `InvalidReference` before anything starts."""
     runtime = make_runtime("notifier", settings)
-    bell = Bell()
+    bell = Bell(settings.poll_seconds)
     runtime.outbox = RingingOutbox("notifier", bell)
     reference = reader.load(settings.reference_dir)
     private_key = settings.secrets.key("private_key")
@@ -90,7 +90,6 @@ def make_senders(settings: NotifierSettings, ledger: Ledger, bell: Bell) -> tupl
                 server,
                 bell=bell,
                 pause=pause,
-                poll_seconds=settings.poll_seconds,
                 drain_seconds=settings.drain_seconds,
             ).run,
             settings.lease_seconds + 120,

@@ -5,6 +5,7 @@ knows. It is sent again when its lease has run out, with the same Message-ID, or
 """
 
 import asyncio
+import math
 import time
 import traceback
 from contextlib import suppress
@@ -24,10 +25,14 @@ log = structlog.get_logger()
 
 
 class Bell:
-    """Wakes everyone who waits, so that a letter leaves at once and not at the next look."""
+    """Wakes everyone who waits, so that a letter leaves at once and not at the next look. When it is silent, one of
+    them looks every so often, for all: who finds a letter rings when it is noted.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, look_every_seconds: float) -> None:
+        self.look_every_seconds = look_every_seconds
         self._rung = asyncio.Event()
+        self._looked_at = -math.inf
 
     @property
     def next_ring(self) -> asyncio.Event:
@@ -37,6 +42,16 @@ class Bell:
     def ring(self) -> None:
         rung, self._rung = self._rung, asyncio.Event()
         rung.set()
+
+    async def calls(self, ring: asyncio.Event) -> bool:
+        """Wait until it rings or somebody should look; False where another one did meanwhile."""
+        wait = self._looked_at + self.look_every_seconds - time.monotonic()
+        if wait > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ring.wait(), timeout=wait)
+            return ring.is_set()
+        self._looked_at = time.monotonic()
+        return True
 
 
 class RingingOutbox(Outbox):
@@ -75,14 +90,11 @@ class Pause:
 class Sender:
     """Sends letters until cancelled. What goes wrong with one letter is noted on it and never ends the sender."""
 
-    def __init__(
-        self, ledger: Ledger, server: Server, *, bell: Bell, pause: Pause, poll_seconds: float, drain_seconds: float
-    ) -> None:
+    def __init__(self, ledger: Ledger, server: Server, *, bell: Bell, pause: Pause, drain_seconds: float) -> None:
         self._ledger = ledger
         self._line = Line(server)
         self._bell = bell
         self._pause = pause
-        self._poll_seconds = poll_seconds
         self._drain_seconds = drain_seconds
 
     async def run(self, progress: Progress) -> None:
@@ -94,8 +106,8 @@ class Sender:
                     await asyncio.sleep(min(wait, 5.0))
                     continue
                 await self.send_due(progress)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), timeout=self._poll_seconds)
+                while not await self._bell.calls(bell):
+                    progress.beat()
         finally:
             self._line.drop()
 

@@ -34,8 +34,8 @@ class NotifierSettings(ServiceSettings):
     smtp_conversations: Annotated[int, Field(ge=1, le=64)] = 4
     #: How long a letter belongs to the process that took it.
     lease_seconds: Seconds = 60.0
-    #: How often to look for due letters when nobody says that there are some.
-    poll_seconds: Seconds = 0.5
+    #: How often one of them looks for due letters when nobody says that there are some.
+    poll_seconds: Seconds = 1.0
     #: Waits after each time a server put a letter off; the last one repeats.
     back_off_seconds: Annotated[tuple[Seconds, ...], Field(min_length=1)] = (5, 30, 120, 600, 1800, 3600)
     #: Longest wait for a server that takes no mail at all.

@@ -19,6 +19,7 @@ from tests.bench.documents import drawing_and_signing
 from tests.bench.flow import flow
 from tests.bench.growth import growth
 from tests.bench.latency import latency
+from tests.bench.mails import mailing
 from tests.bench.processes import processes
 from tests.bench.replay import replaying
 from tests.bench.report import Figure, document_of, progress, table_of
@@ -32,6 +33,7 @@ FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "flow": ("The flow, outbox to registry row", flow, 5000),
     "accept": ("Intake's HTTP API", accepting, 2000),
     "latency": ("From accepted to seen and mailed, at half load", latency, 500),
+    "mails": ("Letters that are due", mailing, 1000),
     "replay": ("Rebuilding the registry", replaying, 5000),
     "documents": ("Documents", drawing_and_signing, 100),
     "lookup": ("Looking up by number and key", looking_up, 2000),

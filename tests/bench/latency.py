@@ -97,14 +97,15 @@ def _form(address: str) -> bytes:
     return json.dumps(form).encode()
 
 
-def _request(bearer: Mapping[str, str], address: str) -> bytes:
+def wishing(bearer: Mapping[str, str], address: str) -> bytes:
+    """An application that wishes for a mail to this address."""
     return request("POST", "/api/applications", _form(address), {**bearer, "Idempotency-Key": uuid.uuid4().hex})
 
 
 async def _sustained(stand: Stand, registry: Any, bearer: Mapping[str, str], count: int) -> float:
     """Applications a second, from the first request to the last certificate and mail."""
     began = time.monotonic()
-    await hammer(stand.port("intake"), [_request(bearer, f"first-{n}@example.jp") for n in range(count)], expected=202)
+    await hammer(stand.port("intake"), [wishing(bearer, f"first-{n}@example.jp") for n in range(count)], expected=202)
 
     async def all_there() -> bool:
         return bool(await registry.fetchval("SELECT count(*) FROM certificate") == count)
@@ -135,7 +136,7 @@ async def _apply(
     async def one(n: int) -> None:
         address = f"wave-{wave}-{n}@example.jp"
         reader, writer = await free.get()
-        body = await ask(reader, writer, _request(bearer, address), 202)
+        body = await ask(reader, writer, wishing(bearer, address), 202)
         free.put_nowait((reader, writer))
         accepted[json.loads(body)["application_id"]] = (time.time(), address)
 

@@ -258,7 +258,7 @@ class World:
     offsets: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.bell = Bell()
+        self.bell = Bell(look_every_seconds=0.05)
         self.outbox = RingingOutbox("notifier", self.bell)
         loaded = reader.load()
         #: No surety is told of letters that were given up, until a test wants it.
@@ -296,7 +296,6 @@ class World:
             Server("127.0.0.1", port or self.post.port, timeout_seconds=timeout_seconds),
             bell=self.bell,
             pause=Pause(longest_seconds=0.01),
-            poll_seconds=0.05,
             drain_seconds=5,
         )
 

@@ -325,8 +325,8 @@ async def test_no_transaction_is_open_while_the_server_thinks(world: Any, a_case
 async def test_a_committed_poll_wakes_the_senders_at_once(
     world: Any, a_case: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
+    world.bell.look_every_seconds = 3600.0
     sender = world.sender()
-    sender._poll_seconds = 3600.0
     running = asyncio.create_task(sender.run(world.progress))
     case = a_case()
     await world.take(case.wish, case.key)
