@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiosmtplib import SMTP
@@ -16,6 +17,7 @@ from services.notifier.settings import NotifierSettings
 from tests.bench.hammer import hammer
 from tests.bench.latency import wishing
 from tests.bench.report import Figure, progress
+from tests.bench.rounds import Wrong
 from tests.bench.stand import Stand, running_stand
 from tests.support.waiting import eventually
 
@@ -35,20 +37,17 @@ async def mailing(count: int, rounds: int) -> Sequence[Figure]:
         contractor = await stand.running.contractor("bench")
         bearer = {"Authorization": f"Bearer {contractor.token}"}
 
-        async def registered(wanted: int) -> bool:
-            return bool(await connections["registry"].fetchval("SELECT count(*) FROM certificate") == wanted)
-
         for number in range(rounds):
-            sent = await connections["notifier"].fetchval(_SENT)
+            sent = number * count
             with _held(stand, "notifier"):
-                asked = [wishing(bearer, f"{uuid.uuid4().hex}@example.jp") for _ in range(count)]
-                await hammer(stand.port("intake"), asked, expected=202)
-                await eventually(lambda total=sent + count: registered(total), _SETTLE_SECONDS)
+                addresses = {f"{uuid.uuid4().hex}@example.jp" for _ in range(count)}
+                await hammer(stand.port("intake"), [wishing(bearer, one) for one in addresses], expected=202)
+                await eventually(partial(_registered, connections["registry"], sent + count), _SETTLE_SECONDS)
             before = {part: stand.cpu_seconds(part) or 0.0 for part in _PARTS}
             ours.append(await _rate(connections["notifier"], sent, sent + count))
             for part in _PARTS:
                 cpu[part].append(((stand.cpu_seconds(part) or 0.0) - before[part]) / count * 1000)
-            alone.append(await _alone(stand, count))
+            alone.append(await _alone(stand, await _letters(stand, addresses)))
             progress.print(f"round {number + 1} of {rounds}")
     return [
         Figure("mails/s, from the first to the last", ours, "aiosmtplib", alone),
@@ -67,11 +66,15 @@ def _held(stand: Stand, name: str) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+async def _registered(registry: Any, wanted: int) -> bool:
+    return bool(await registry.fetchval("SELECT count(*) FROM certificate") == wanted)
+
+
 async def _rate(notifier: Any, before: int, wanted: int) -> float:
     first: tuple[float, int] | None = None
     async with asyncio.timeout(_SETTLE_SECONDS):
         while True:
-            now, sent = time.monotonic(), await notifier.fetchval(_SENT)
+            now, sent = time.monotonic(), int(await notifier.fetchval(_SENT))
             if first is None and sent > before:
                 first = now, sent
             if first is not None and sent >= wanted:
@@ -79,16 +82,22 @@ async def _rate(notifier: Any, before: int, wanted: int) -> float:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
 
-async def _alone(stand: Stand, count: int) -> float:
-    """The newest letters once more, over as many kept connections, by a client that does nothing else."""
-    newest = (await stand.running.mails())[:count]
-    async with asyncio.TaskGroup() as tasks:
-        fetching = [tasks.create_task(stand.running.mail(mail["ID"])) for mail in newest]
-    letters = iter([bytes(task.result()) for task in fetching])
+async def _letters(stand: Stand, addresses: set[str]) -> list[bytes]:
+    """What came to these addresses. Raises `Wrong` unless each has got one letter."""
+    came = {mail["ID"]: mail["To"][0]["Address"] for mail in await stand.running.mails()}
+    ours = [mail_id for mail_id, address in came.items() if address in addresses]
+    if sorted(came[mail_id] for mail_id in ours) != sorted(addresses):
+        raise Wrong(f"{len(ours)} mails, not one to each of {len(addresses)}")
+    return [bytes(await stand.running.mail(mail_id)) for mail_id in ours]
+
+
+async def _alone(stand: Stand, letters: Sequence[bytes]) -> float:
+    """The same letters once more, over as many kept connections, by a client that does nothing else."""
+    waiting = iter(letters)
 
     async def send(client: SMTP) -> None:
         async with client:
-            for letter in letters:
+            for letter in waiting:
                 await client.sendmail("bench@example.jp", ["bench@example.jp"], letter)
 
     [spec] = [part for part in stand.parts if part.name == "notifier" and isinstance(part, ProcessSpec)]
@@ -96,4 +105,4 @@ async def _alone(stand: Stand, count: int) -> float:
     clients = [SMTP(hostname="127.0.0.1", port=port, local_hostname="bench") for _ in range(_CONVERSATIONS)]
     began = time.monotonic()
     await asyncio.gather(*map(send, clients))
-    return count / (time.monotonic() - began)
+    return len(letters) / (time.monotonic() - began)
