@@ -1,6 +1,7 @@
 """How background work is watched: a task that ends by itself ends its process, and progress is stamped."""
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -13,6 +14,15 @@ log = structlog.get_logger()
 
 #: EX_SOFTWARE: the supervisor should start the process again.
 EXIT_BROKEN: Final = 70
+
+
+def settle() -> None:
+    """To be called when a process is put together. What is there by then stays until it ends: the collector of cycles
+    never looks at it again, and at what comes later less often. It took a quarter of a busy service's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 class Progress:

@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chassis import migrations
 from chassis.clock import Clock, SystemClock
 from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
-from chassis.lifecycle import Background, Progress
+from chassis.lifecycle import Background, Progress, settle
 from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
@@ -176,8 +176,10 @@ def serve(service: Service) -> None:
         CERTIFICATE_GOOD_UNTIL.set(good_until(settings.http_certificate_file))
     # After a clean stop uvicorn raises the signal once more; the process shall end with 0, not by it.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    app = make_app(service)
+    settle()
     uvicorn.run(
-        make_app(service),
+        app,
         host=settings.http_host,
         port=settings.http_port,
         ssl_certfile=settings.http_certificate_file,

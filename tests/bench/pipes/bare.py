@@ -17,6 +17,7 @@ from typing import Any, Final
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
+from chassis.lifecycle import settle
 from tests.bench.pipes.tables import INSERT_OUTBOX, INSERT_ROWS
 
 PREFIX: Final = "bare-"
@@ -108,6 +109,7 @@ async def main(part: str, dsn: str, kafka: Mapping[str, Any], ready: Path) -> No
         await announce(tx, await add_rows(tx, "last_row", records), "registrations")
 
     take = {"first": first, "middle": middle, "last": last}[part]
+    settle()
     await asyncio.gather(
         relay(connection, kafka, f"{part}_outbox", committed), consume(other, kafka, part, take, ready)
     )
