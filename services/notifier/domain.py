@@ -159,8 +159,16 @@ class BackOff:
     waits_seconds: Sequence[float]
     give_up_after_seconds: float
 
-    def next_try(self, *, deferrals: int, queued_at: datetime, now: datetime) -> datetime | None:
-        """After `deferrals` earlier ones; None when it has waited too long and is given up."""
-        if now - queued_at >= timedelta(seconds=self.give_up_after_seconds):
+    @property
+    def longest_wait(self) -> timedelta:
+        return timedelta(seconds=max(self.waits_seconds))
+
+    def next_try(self, *, deferrals: int, attempts: int, queued_at: datetime, now: datetime) -> datetime | None:
+        """After `deferrals` earlier ones; None when it has waited too long and is given up.
+
+        Never before it was tried as often as there are waits: a clock that leaps ahead ends no letter.
+        """
+        is_old = now - queued_at >= timedelta(seconds=self.give_up_after_seconds)
+        if is_old and attempts >= len(self.waits_seconds):
             return None
         return now + timedelta(seconds=self.waits_seconds[min(deferrals, len(self.waits_seconds) - 1)])

@@ -83,6 +83,14 @@ class Ledger:
             MAILS_UNKNOWN.labels("resent").inc()
         return Claimed(row, lease_until)
 
+    async def call_back(self) -> int:
+        """Let nothing wait longer than it would be told to now, whatever the clock said when it was; how many."""
+        now = self.clock.now()
+        lease = timedelta(seconds=self.lease_seconds)
+        latest = now + max(self.back_off.longest_wait, lease)
+        async with transaction(self.pool()) as tx:
+            return await store.call_back(tx, now, latest=latest, lease_until=now + lease)
+
     def facts(self, claimed: Claimed) -> Facts | GivenUp:
         """What the letter tells, with the contact opened; or why there can be no letter. Raises `CannotBeRead`."""
         row = claimed.row
@@ -154,7 +162,9 @@ class Ledger:
     def _next_try(self, claimed: Claimed, outcome: PutOff, now: datetime) -> datetime | None:
         # A server that takes nothing at all says nothing about this letter: its own waits do not get longer.
         deferrals = 0 if outcome.by_server else claimed.row["deferrals"]
-        return self.back_off.next_try(deferrals=deferrals, queued_at=claimed.row["queued_at"], now=now)
+        return self.back_off.next_try(
+            deferrals=deferrals, attempts=claimed.attempt, queued_at=claimed.row["queued_at"], now=now
+        )
 
     async def _write(self, tx: Transaction, claimed: Claimed, outcome: Outcome, now: datetime) -> int | None:
         deferrals: int = claimed.row["deferrals"]

@@ -185,6 +185,16 @@ FROM (
 WHERE letter.about_id = lost.about_id AND letter.letter = lost.letter
 RETURNING letter.application_id, letter.certificate_id, letter.letter, letter.correlation_id
 """
+# A claim, or a wait, that ends later than any that is given now. $1 now, $2 the latest end, $3 end of a lease
+CALL_BACK = """
+UPDATE letter SET due_at = CASE state WHEN 'queued' THEN $1::timestamptz ELSE $3::timestamptz END
+FROM (
+    SELECT about_id, letter FROM letter
+    WHERE state IN ('queued', 'sending') AND due_at > $2
+    FOR UPDATE SKIP LOCKED
+) AS far
+WHERE letter.about_id = far.about_id AND letter.letter = far.letter
+"""
 COUNT_ALONE = """
 SELECT
     (SELECT count(*) FROM letter JOIN delivery ON delivery.application_id = letter.application_id
@@ -346,6 +356,11 @@ async def note_outcome(
 
 async def park_unclear(tx: Transaction, now: datetime) -> list[Row]:
     return await tx.fetch(PARK_UNCLEAR, now)
+
+
+async def call_back(tx: Transaction, now: datetime, *, latest: datetime, lease_until: datetime) -> int:
+    """What would be due after `latest` is due now, and what is claimed beyond it at the end of a lease; how many."""
+    return int((await tx.execute(CALL_BACK, now, latest, lease_until)).split()[-1])
 
 
 async def count_alone(tx: Transaction, now: datetime, after: timedelta) -> dict[str, int]:

@@ -1,5 +1,5 @@
 """Is there a half that nobody will ever complete? Counted and logged; what would have made a letter ends with the dead
-letters. And is there one that nobody wished for? Forgotten.
+letters. Is there one that nobody wished for? Forgotten. And one that a wrong clock told to wait? Called back.
 """
 
 import asyncio
@@ -47,6 +47,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Look once."""
         await self._count_alone()
+        await self._call_back()
         await self._park_waiting()
         await self._forget_not_wished()
         if not self.ledger.resend_unknown:
@@ -59,6 +60,10 @@ class Sweeper:
             HALVES_ALONE.labels(missing).set(count)
             if count:
                 log.error("halves.alone", missing=missing, count=count)
+
+    async def _call_back(self) -> None:
+        if count := await self.ledger.call_back():
+            log.warning("letters.called_back", count=count)
 
     async def _park_waiting(self) -> None:
         now = self.clock.now()

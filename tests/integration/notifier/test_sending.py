@@ -120,7 +120,9 @@ async def test_refused_for_good_is_told_with_the_code_and_never_with_the_words(
 async def test_put_off_for_too_long_a_letter_is_given_up(world: Any, a_case: Callable[..., Any]) -> None:
     case = a_case()
     await world.take(*case.halves)
-    world.post.answers["RCPT"] = ["451 later"] * 2
+    world.post.answers["RCPT"] = ["451 later"] * 3
+    await world.send_due()
+    world.clock.advance(seconds=5)
     await world.send_due()
 
     world.clock.advance(hours=1)
@@ -128,7 +130,7 @@ async def test_put_off_for_too_long_a_letter_is_given_up(world: Any, a_case: Cal
 
     (event,) = await world.told()
     assert isinstance(event, MailUndeliverable)
-    assert (event.reason, event.smtp_code, event.attempts) == ("expired", 451, 2)
+    assert (event.reason, event.smtp_code, event.attempts) == ("expired", 451, 3)
 
 
 @pytest.mark.parametrize("mail_address", [None, "", "nowhere", "a@b.example\r\nBcc: c@d.example"])

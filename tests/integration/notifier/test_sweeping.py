@@ -134,3 +134,49 @@ async def test_a_parked_letter_leaves_when_its_application_comes_after_all(
     await world.send_due()
 
     assert await world.state(case) == "sent"
+
+
+async def test_a_letter_put_off_by_a_clock_that_ran_ahead_leaves_when_the_clock_is_right(
+    world: Any, a_case: Callable[..., Any]
+) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    world.post.answers["RCPT"] = ["451 later"]
+    world.clock.advance(days=400)
+    await world.send_due()
+    world.clock.advance(days=-400)
+    await world.send_due()
+    assert await world.state(case) == "queued"
+
+    await world.sweeper().sweep()
+    await world.send_due()
+
+    assert await world.state(case) == "sent"
+
+
+async def test_a_claim_made_by_a_clock_that_ran_ahead_lasts_one_lease_more(
+    world: Any, a_case: Callable[..., Any]
+) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    world.clock.advance(days=400)
+    await world.ledger.claim()
+    world.clock.advance(days=-400)
+
+    await world.sweeper().sweep()
+    assert await world.ledger.claim() is None
+    world.clock.advance(seconds=world.ledger.lease_seconds)
+
+    assert (await world.ledger.claim()) is not None
+
+
+async def test_a_letter_that_waits_by_its_schedule_is_not_called_back(world: Any, a_case: Callable[..., Any]) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    world.post.answers["RCPT"] = ["451 later"]
+    await world.send_due()
+    due_at = (await world.letter(case))["due_at"]
+
+    await world.sweeper().sweep()
+
+    assert (await world.letter(case))["due_at"] == due_at

@@ -100,7 +100,7 @@ def test_silence_after_the_letter_was_begun_leaves_it_unclear() -> None:
 def test_waits_grow_by_schedule_and_the_last_one_repeats() -> None:
     back_off = BackOff((5, 30, 120), give_up_after_seconds=3600)
 
-    waits = [back_off.next_try(deferrals=n, queued_at=NOW, now=NOW) for n in range(5)]
+    waits = [back_off.next_try(deferrals=n, attempts=n + 1, queued_at=NOW, now=NOW) for n in range(5)]
 
     assert waits == [NOW + timedelta(seconds=s) for s in (5, 30, 120, 120, 120)]
 
@@ -108,8 +108,21 @@ def test_waits_grow_by_schedule_and_the_last_one_repeats() -> None:
 def test_a_letter_that_waited_too_long_is_given_up() -> None:
     back_off = BackOff((5,), give_up_after_seconds=3600)
 
-    assert back_off.next_try(deferrals=1, queued_at=NOW, now=NOW + timedelta(seconds=3599)) is not None
-    assert back_off.next_try(deferrals=1, queued_at=NOW, now=NOW + timedelta(seconds=3600)) is None
+    def next_try(after_seconds: int) -> datetime | None:
+        now = NOW + timedelta(seconds=after_seconds)
+        return back_off.next_try(deferrals=1, attempts=2, queued_at=NOW, now=now)
+
+    assert next_try(3599) is not None
+    assert next_try(3600) is None
+
+
+def test_a_clock_that_leaps_ahead_gives_up_no_letter_before_it_was_tried_by_the_whole_schedule() -> None:
+    back_off = BackOff((5, 30, 120), give_up_after_seconds=3600)
+    leapt = NOW + timedelta(days=400)
+
+    tries = [back_off.next_try(deferrals=n, attempts=n + 1, queued_at=NOW, now=leapt) for n in range(3)]
+
+    assert tries == [leapt + timedelta(seconds=5), leapt + timedelta(seconds=30), None]
 
 
 def test_the_default_schedule_lasts_four_days(monkeypatch: pytest.MonkeyPatch) -> None:
