@@ -25,11 +25,14 @@ PER_LOGIN: Final = 5
 PER_ADDRESS: Final = 60
 WINDOW: Final = timedelta(minutes=15)
 
+# One that began further ahead than any lasts was begun by a clock that was wrong, and would outlast them all.
+# $1 digest, $2 and $3 the earliest beginning and look that still count, $4 the latest beginning
 SELECT_SESSION = """
 SELECT account.id, account.role, account.subject_id, account.person, session.code_due, session.seen_at,
     sign_in.login, sign_in.must_change, sign_in.totp_confirmed_at IS NOT NULL AS has_totp
 FROM session JOIN account ON account.id = session.account_id JOIN sign_in ON sign_in.account_id = account.id
-WHERE session.sha256 = $1 AND session.began_at > $2 AND session.seen_at > $3 AND account.disabled_at IS NULL
+WHERE session.sha256 = $1 AND session.began_at > $2 AND session.seen_at > $3 AND session.began_at <= $4
+    AND account.disabled_at IS NULL
 """
 UPDATE_SEEN = "UPDATE session SET seen_at = $2 WHERE sha256 = $1"
 INSERT_SESSION = """
@@ -65,14 +68,17 @@ UPDATE sign_in SET totp_nonce = $2, totp_ciphertext = $3, totp_confirmed_at = $4
 UPDATE_STEP = """
 UPDATE sign_in SET totp_last_step = $2, totp_confirmed_at = coalesce(totp_confirmed_at, $3) WHERE account_id = $1
 """
-# Counts before it is known whether the attempt fails, so that many at once cannot all pass. $1 subjects, $2 now,
-# $3 the beginning of the oldest window that still counts
+# Counts before it is known whether the attempt fails, so that many at once cannot all pass. A window that began further
+# ahead than it is long was noted by a clock that was wrong. $1 subjects, $2 now, $3 the beginning of the oldest window
+# that still counts
 COUNT_ATTEMPT = """
 INSERT INTO sign_in_attempt (subject, window_began, failures)
 SELECT subject, $2, 1 FROM unnest($1::bytea[]) AS s (subject) ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET
-    window_began = CASE WHEN sign_in_attempt.window_began <= $3 THEN $2 ELSE sign_in_attempt.window_began END,
-    failures = CASE WHEN sign_in_attempt.window_began <= $3 THEN 1 ELSE sign_in_attempt.failures + 1 END
+    window_began = CASE WHEN sign_in_attempt.window_began <= $3 OR sign_in_attempt.window_began > $2 + ($2 - $3)
+        THEN $2 ELSE sign_in_attempt.window_began END,
+    failures = CASE WHEN sign_in_attempt.window_began <= $3 OR sign_in_attempt.window_began > $2 + ($2 - $3)
+        THEN 1 ELSE sign_in_attempt.failures + 1 END
 RETURNING subject, window_began, failures
 """
 UNCOUNT_ATTEMPT = "UPDATE sign_in_attempt SET failures = failures - 1 WHERE subject = ANY($1::bytea[])"
@@ -105,7 +111,7 @@ def csrf_of(token: str) -> str:
 
 
 async def find(tx: Transaction, token: str, *, role: str, now: datetime) -> Signed | None:
-    row = await tx.fetchrow(SELECT_SESSION, digest(token), now - LONGEST, now - IDLE)
+    row = await tx.fetchrow(SELECT_SESSION, digest(token), now - LONGEST, now - IDLE, now + LONGEST)
     if row is None or row["role"] != role:
         return None
     if now - row["seen_at"] > timedelta(minutes=1):

@@ -44,14 +44,17 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS v (view_id
 ON CONFLICT (view_id) DO NOTHING
 RETURNING view_id
 """
-# Counts the attempt before it is checked, so that many at once cannot all pass. $1 account, $2 subjects, $3 now,
-# $4 the beginning of the oldest window that still counts
+# Counts the attempt before it is checked, so that many at once cannot all pass. A window that began further ahead than
+# it is long was noted by a clock that was wrong. $1 account, $2 subjects, $3 now, $4 the beginning of the oldest window
+# that still counts
 COUNT_ATTEMPT = """
 INSERT INTO throttle (account_id, subject, window_began, failures)
 SELECT $1, subject, $3, 1 FROM unnest($2::bytea[]) AS s (subject) ORDER BY subject
 ON CONFLICT (account_id, subject) DO UPDATE SET
-    window_began = CASE WHEN throttle.window_began <= $4 THEN $3 ELSE throttle.window_began END,
-    failures = CASE WHEN throttle.window_began <= $4 THEN 1 ELSE throttle.failures + 1 END
+    window_began = CASE WHEN throttle.window_began <= $4 OR throttle.window_began > $3 + ($3 - $4)
+        THEN $3 ELSE throttle.window_began END,
+    failures = CASE WHEN throttle.window_began <= $4 OR throttle.window_began > $3 + ($3 - $4)
+        THEN 1 ELSE throttle.failures + 1 END
 RETURNING subject, window_began, failures
 """
 # A right key was no failure; and what no longer counts goes.

@@ -154,6 +154,32 @@ async def test_a_session_ends_when_it_is_left_alone_and_after_a_day(intake: Site
     assert (await contractor.get(HOME)).path == "/contractor/sign-in"
 
 
+async def test_a_session_begun_by_a_clock_that_ran_far_ahead_is_none(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    later = "UPDATE session SET began_at = began_at + $1::interval, seen_at = seen_at + $1::interval"
+
+    await intake.pool.execute(later, timedelta(hours=3))
+    assert (await contractor.get(HOME)).path == HOME
+    await intake.pool.execute(later, timedelta(days=400))
+
+    assert (await contractor.get(HOME)).path == "/contractor/sign-in"
+
+
+async def test_failures_counted_by_a_clock_that_ran_far_ahead_shut_nobody_out(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    stranger = reader(intake)
+    for _ in range(sessions.PER_LOGIN + 1):
+        await stranger.sign_in("takasaki", "wrong-password")
+    assert stranger.status == 429
+    later = "UPDATE sign_in_attempt SET window_began = window_began + $1::interval"
+
+    await intake.pool.execute(later, sessions.WINDOW / 2)
+    assert (await stranger.sign_in("takasaki")).status == 429
+    await intake.pool.execute(later, timedelta(days=400))
+
+    assert (await stranger.sign_in("takasaki")).status == 200
+
+
 async def test_signing_out_ends_the_session_itself(intake: Site) -> None:
     contractor = await _contractor(intake)
     cookies = dict(contractor.http.cookies)

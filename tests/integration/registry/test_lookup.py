@@ -144,6 +144,18 @@ async def test_after_so_many_wrong_keys_a_number_is_closed_for_a_while(certifica
     assert 0 < int(answer.headers["retry-after"]) <= 901
 
 
+async def test_failures_counted_by_a_clock_that_ran_far_ahead_close_nothing(registry, certificate, look_up):
+    for _ in range(PER_NUMBER + 1):
+        await look_up(certificate.contract_number, WRONG)
+    later = "UPDATE throttle SET window_began = window_began + $1::interval"
+
+    await registry.pool.execute(later, timedelta(minutes=5))
+    assert (await look_up(certificate.contract_number, KEY)).status_code == 429
+    await registry.pool.execute(later, timedelta(days=400))
+
+    assert (await look_up(certificate.contract_number, KEY)).status_code == 200
+
+
 async def test_unknown_numbers_are_slowed_alike(look_up):
     number = a_contract_number()
     for _ in range(PER_NUMBER):
