@@ -41,11 +41,11 @@ WHERE contractor_id = $1 AND fingerprint <> '' AND (
     answer ->> 'application_id' = $2::uuid::text
     OR answer ->> 'message_id' IN (SELECT message_id::text FROM message WHERE message.application_id = $2))
 """
-# $1 now, $2 next time, $3 how many
+# A time beyond the next one was noted by a clock that was wrong. $1 now, $2 next time, $3 how many
 TAKE_DUE = """
 UPDATE shredding SET tell_again_at = CASE WHEN $2 < tell_until THEN $2::timestamptz END
 FROM (
-    SELECT application_id FROM shredding WHERE tell_again_at <= $1 ORDER BY tell_again_at LIMIT $3
+    SELECT application_id FROM shredding WHERE tell_again_at <= $1 OR tell_again_at > $2 ORDER BY tell_again_at LIMIT $3
     FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE shredding.application_id = due.application_id

@@ -229,6 +229,19 @@ async def test_the_tombstone_is_told_again_each_day_of_a_week(contractor, intake
     assert await tombstones(intake) == [application_id] * 6
 
 
+async def test_a_telling_put_off_by_a_clock_that_ran_ahead_is_due_when_the_clock_is_right(
+    contractor, intake, shred, clock
+):
+    runtime = intake.service.runtime
+    runtime.clock = clock
+    application_id = await contractor.apply()
+    await shred(application_id, now=clock.now() + timedelta(days=400))
+
+    assert [await tell_due(runtime), await tell_due(runtime)] == [1, 0]
+    clock.pass_(hours=25)
+    assert await tell_due(runtime) == 1
+
+
 async def test_each_telling_comes_after_kafka_closed_the_segment_of_the_one_before():
     (settings,) = [topic.topic_configs for topic in declared(1) if topic.name == topics.DATA_KEYS.name]
 
