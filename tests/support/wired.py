@@ -22,6 +22,7 @@ from tests.support.lines import Line
 from tests.support.running import UP_SECONDS, RunningStack, own_environment
 from tests.support.stack import open_folder
 from tests.support.waiting import eventually
+from tests.support.wall_clocks import WallClock
 from tests.support.wired_supervisor import Wiring
 from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
 
@@ -40,6 +41,8 @@ class WiredStack(RunningStack):
     """A stack whose services can be cut off from their neighbours."""
 
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    #: Service → what it takes for the time, where that can be set.
+    clocks: dict[str, WallClock] = field(default_factory=dict)
     #: The database's disk, where it has a small one of its own.
     disk: Path | None = None
 
@@ -103,11 +106,13 @@ class WiredStack(RunningStack):
     def mend(self) -> None:
         for line in self.lines.values():
             line.mend()
+        for clock in self.clocks.values():
+            clock.set_off()
 
 
 @asynccontextmanager
-async def wired_stack() -> AsyncIterator[WiredStack]:
-    """Bring it up, and down again with everything it stored."""
+async def wired_stack(*, set_clocks: bool = False) -> AsyncIterator[WiredStack]:
+    """Bring it up, and down again with everything it stored. With `set_clocks` each service's clock can be set."""
     async with AsyncExitStack() as opened:
         state = open_state(opened.enter_context(open_folder()) / "state")
         environment = own_environment(state)
@@ -116,6 +121,10 @@ async def wired_stack() -> AsyncIterator[WiredStack]:
             for service, neighbour, wire in LINES
         }
         wiring = _wire(lines, environment)
+        clocks = {service: WallClock(state / f"{service}.clock") for service in SERVICES if set_clocks}
+        for service, clock in clocks.items():
+            clock.set_off()
+            wiring.settings[service] |= clock.settings()
         disk = opened.enter_context(_small_disk(state / "postgres" / "server"))
         supervisor = _start(state, wiring, environment)
         try:
@@ -126,7 +135,7 @@ async def wired_stack() -> AsyncIterator[WiredStack]:
                 return found is not None and found.ready
 
             await eventually(is_ready, UP_SECONDS)
-            yield WiredStack(state, environment, find_stack(environment), lines=lines, disk=disk)
+            yield WiredStack(state, environment, find_stack(environment), lines=lines, clocks=clocks, disk=disk)
         finally:
             supervisor.terminate()
             await asyncio.to_thread(supervisor.wait, 120)
