@@ -242,13 +242,13 @@ class Message:
 
 
 async def add_applications(tx: Transaction, batch: Sequence[Received[ApplicationSubmitted]]) -> set[UUID]:
-    """Record applications and return the ids of those that were not known before."""
+    """Record applications as told, fields of a newer release too, and return the ids of those not known before."""
     rows = await tx.fetch(
         INSERT_APPLICATIONS,
         [received.event.application_id for received in batch],
         [received.event.surety_id for received in batch],
         [received.event.contractor.id for received in batch],
-        [received.event.model_dump_json() for received in batch],
+        [(received.record.value or b"").decode() for received in batch],
         [received.cause.correlation_id for received in batch],
         [received.cause.traceparent for received in batch],
     )

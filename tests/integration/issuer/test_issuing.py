@@ -1,6 +1,7 @@
 """DEC-1 to DEC-6, NUM-2, KEY-4: an application is decided, numbered and issued once, in one transaction."""
 
 import asyncio
+import json
 import uuid
 from datetime import UTC, datetime
 
@@ -55,6 +56,16 @@ async def test_the_certificate_says_everything_as_of_the_day_of_the_decision(rul
     assert content.deposit_bank == "○○銀行　××支店"
     assert content.jv_name == event.works.jv_name
     assert issued.content_sha256 == content.sha256()
+
+
+async def test_what_only_a_newer_release_knows_of_an_application_is_kept_for_it(issuer):
+    event = an_application()
+    value = json.dumps({**json.loads(event.model_dump_json()), "of_tomorrow": {"said": "今日は"}}).encode()
+
+    await a_consumer(issuer.service, issuer.pool).take([a_record(event, value=value)])
+
+    kept = await issuer.pool.fetchval("SELECT submitted::text FROM application WHERE id = $1", event.application_id)
+    assert json.loads(kept) == json.loads(value)
 
 
 async def test_each_product_has_its_own_number_and_key(rules, keys):
