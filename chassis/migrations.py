@@ -41,12 +41,17 @@ def files_of(service: str, shared: Sequence[str]) -> tuple[Path, ...]:
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", files: Sequence[Path]) -> list[str]:
-    """Apply what is missing and return its names. Durable file by file; a repeat does nothing."""
+    """Apply what is missing and return its names. Durable file by file; a repeat does nothing.
+
+    What a newer release applied stays, and is only told: an older one runs beside it, and after it was taken back.
+    """
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
         await asyncio.sleep(0.2)
     try:
         await connection.execute(CREATE_LEDGER)
         applied = {row["name"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
+        if newer := sorted(applied.keys() - {file.name for file in files}):
+            log.warning("migration.of_a_newer_release", files=newer)
         return [file.name for file in files if await _apply(connection, file, applied)]
     finally:
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)

@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from chassis import migrations
 from chassis.migrations import MigrationChanged, migrate
@@ -60,6 +61,16 @@ async def test_a_file_added_later_is_applied_alone(connect, files):
     await migrate(connection, files[:2])
 
     assert await migrate(connection, files) == [files[2].name]
+
+
+async def test_an_older_release_goes_on_with_the_tables_of_a_newer_one_and_says_so(connect, files):
+    connection = await connect()
+    await migrate(connection, files)
+
+    with capture_logs() as told:
+        assert await migrate(connection, files[:2]) == []
+
+    assert [(line["event"], line["files"]) for line in told] == [("migration.of_a_newer_release", [files[2].name])]
 
 
 async def test_a_file_that_was_applied_as_another_text_is_refused(connect, files):
