@@ -71,6 +71,11 @@ def differing_fields(one: Event, other: Event) -> Iterator[tuple[str, str]]:
             yield name, f"{name} differs"
 
 
+def told_otherwise(told: Event, again: Event) -> Iterator[tuple[str, str]]:
+    """The fields of an event that this release would tell otherwise. What an older one did not tell at all is none."""
+    yield from ((name, words) for name, words in differing_fields(told, again) if name in told.model_fields_set)
+
+
 @dataclass
 class Facts:
     """All that the three topics say."""

@@ -16,7 +16,7 @@ from chassis.decoding import Received, Refused
 from chassis.outbox import Outbox
 from chassis.postgres import REFUSED, Transaction
 from console.audit.fold import Difference
-from console.audit.replay_facts import Facts, Told, differing_fields
+from console.audit.replay_facts import Facts, Told, told_otherwise
 from console.store import Connection
 from schemas.certificates import CertificateIssued
 from schemas.envelope import Cause, Message
@@ -219,7 +219,7 @@ class Feeding:
             Difference(f"registration.{name}_differs", registered.contract_number, f"told then and now: {words}")
             for identity, registered in told.items()
             if registered != again[identity]
-            for name, words in differing_fields(registered, again[identity])
+            for name, words in told_otherwise(registered, again[identity])
         ]
 
     async def _view(self, batch: Sequence[Told]) -> list[Difference]:

@@ -70,6 +70,8 @@ SELECT message_id, application_id, application_id::text AS number, direction, se
     ciphertext
 FROM message ORDER BY message_id
 """
+#: With what only a newer release knows, as it wrote it.
+UPDATE_SUBMITTED: Final = "UPDATE application SET submitted = $2::jsonb WHERE id = $1"
 #: A repeat is the same application.
 SELECT_KNOWN: Final = "SELECT id FROM application WHERE id = ANY($1::uuid[])"
 
@@ -192,15 +194,17 @@ class IntakeKeeps(Keeping):
             await shredding.destroy_key(tx, UUID(key))
 
     async def _submitted(self, tx: Transaction, batch: Sequence[Received[ApplicationSubmitted]]) -> None:
-        events = {received.event.application_id: received.event for received in batch}
-        known = {row["id"] for row in await tx.fetch(SELECT_KNOWN, list(events))}
-        for event in (event for identity, event in events.items() if identity not in known):
+        told = {received.event.application_id: received for received in batch}
+        known = {row["id"] for row in await tx.fetch(SELECT_KNOWN, list(told))}
+        for received in (received for identity, received in told.items() if identity not in known):
+            event = received.event
             company = event.contractor
             await tx.execute(
                 console_store.INSERT_CONTRACTOR, company.id, company.name, company.address, company.representative
             )
             if not await handlers.keep_application(tx, event, wrapped_data_key=b""):
                 raise Refused("already_applied")
+            await tx.execute(UPDATE_SUBMITTED, event.application_id, (received.record.value or b"").decode())
 
     async def _withdrawal_requested(self, tx: Transaction, batch: Sequence[Received[WithdrawalRequested]]) -> None:
         for event in (received.event for received in batch):

@@ -14,7 +14,7 @@ from chassis.decoding import Received
 from chassis.postgres import Pool, Transaction
 from console.audit.fold import Difference
 from console.audit.keeping import AsTold, Keeping, KeptTable
-from console.audit.replay_facts import differing_fields
+from console.audit.replay_facts import told_otherwise
 from console.audit.replay_feeding import Collecting
 from console.store import Connection
 from reference import reader
@@ -185,7 +185,7 @@ class NotifierKeeps(Keeping):
         for again in self._outbox.collected:
             self.found += [
                 Difference(f"mail.{name}_differs", number, f"told then and now: {words}")
-                for name, words in differing_fields(event, again)
+                for name, words in told_otherwise(event, again)
             ]
 
 
