@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +25,12 @@ from tests.support.running import UP_SECONDS, RunningStack, own_environment
 from tests.support.stack import open_folder
 from tests.support.waiting import eventually
 from tests.support.wall_clocks import WallClock
-from tests.support.wired_supervisor import Wiring
+from tests.support.wired_supervisor import RELEASES, Wiring
 from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
 
 #: Room for what WAL may take, and some.
 DISK_BYTES: Final = 800 * 1024 * 1024
+REPLACED_SECONDS: Final = 90
 #: Who speaks to whom, and how.
 LINES: Final[tuple[tuple[str, str, type[Wire]], ...]] = (
     *((service, "kafka", KafkaWire) for service in SERVICES),
@@ -57,7 +60,7 @@ class WiredStack(RunningStack):
         return self.part(service).pid not in (None, pid)
 
     @asynccontextmanager
-    async def second(self, service: str) -> AsyncIterator[None]:
+    async def second(self, service: str, *, release: Path = CLONE) -> AsyncIterator[None]:
         """Another process of a service, over the same lines, until the block ends; then it drains."""
         environment = Path(f"/proc/{self.part(service).pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
         settings = dict(os.fsdecode(each).split("=", 1) for each in environment)
@@ -65,7 +68,7 @@ class WiredStack(RunningStack):
         with (self.state / "logs" / f"{service}-second.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", f"services.{service}"),
-                cwd=CLONE,
+                cwd=release,
                 env={**settings, "AKASHI_HTTP_PORT": port},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -77,6 +80,21 @@ class WiredStack(RunningStack):
             process.terminate()
             ended = await asyncio.wait_for(process.wait(), 60)
         assert ended == 0, f"the second {service} did not drain"
+
+    async def replace(self, service: str, release: Path) -> None:
+        """Let the supervisor run a service from another release from now on; returns when that is ready."""
+        part = self.part(service)
+        assert part.pid is not None
+        new = self.releases / f"{service}.new"
+        new.symlink_to(release)
+        new.replace(self.releases / service)
+        self.kill(service, signal.SIGTERM)
+        await eventually(partial(self.has_another, service, part.pid), REPLACED_SECONDS)
+        await eventually(self.is_whole, REPLACED_SECONDS)
+
+    @property
+    def releases(self) -> Path:
+        return self.state / RELEASES
 
     async def connect_superuser(self) -> "asyncpg.Connection[asyncpg.Record]":
         """To the database server, past every line."""
@@ -125,6 +143,9 @@ async def wired_stack(*, set_clocks: bool = False) -> AsyncIterator[WiredStack]:
         for service, clock in clocks.items():
             clock.set_off()
             wiring.settings[service] |= clock.settings()
+        (state / RELEASES).mkdir()
+        for service in SERVICES:
+            (state / RELEASES / service).symlink_to(CLONE)
         disk = opened.enter_context(_small_disk(state / "postgres" / "server"))
         supervisor = _start(state, wiring, environment)
         try:

@@ -19,6 +19,9 @@ from deploy.local.stack import SERVICES, stack
 from deploy.local.state import choose_ports, free_port, open_state
 from deploy.local.supervisor import supervise
 
+#: Holds a link for each service, to the folder of the release that runs.
+RELEASES = "releases"
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -66,7 +69,12 @@ def wired(state: Path, ports: Mapping[str, int], wiring: Wiring) -> list[Part]:
         if part.name in SERVICES:
             assert isinstance(part, ProcessSpec)
             plain = part.environment
-            return replace(part, environment=lambda: {**plain(), **wiring.settings[part.name]})
+            return replace(
+                part,
+                environment=lambda: {**plain(), **wiring.settings[part.name]},
+                # A link: what it leads to, the next process runs.
+                folder=state / RELEASES / part.name,
+            )
         return part
 
     return [rewired(part) for part in stack(state, ports)]
