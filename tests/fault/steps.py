@@ -7,6 +7,8 @@ from tests.support.wires import PostgresWire, SmtpWire
 
 #: Happens only when a purchaser looks a certificate up.
 VIEW: Final = 10
+#: Happens only when an operator has personal data erased.
+SHREDDING: Final = 11
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,12 @@ STEPS: Final[dict[str, tuple[Step, ...]]] = {
         _read("notifier", 8),
     ),
 }
+#: Of step 11, in their order: the command itself, as intake; the tombstone on its way; and the readers who forget.
+SHRED: Final = _commit("intake", SHREDDING, "shredding", "INSERT INTO shredding")
+FORGETTING: Final = (
+    *_published("intake", SHREDDING),
+    _commit("issuer", SHREDDING, "forgotten", "INSERT INTO known_data_key (application_id, shredded_at)"),
+    _read("issuer", SHREDDING),
+    _commit("notifier", SHREDDING, "forgotten", "INSERT INTO delivery (application_id, shredded_at)"),
+    _read("notifier", SHREDDING),
+)
