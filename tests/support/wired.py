@@ -30,6 +30,8 @@ from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
 
 #: Room for what WAL may take, and some.
 DISK_BYTES: Final = 800 * 1024 * 1024
+#: Room for the topics of one test.
+BROKER_DISK_BYTES: Final = 192 * 1024 * 1024
 REPLACED_SECONDS: Final = 90
 #: Who speaks to whom, and how.
 LINES: Final[tuple[tuple[str, str, type[Wire]], ...]] = (
@@ -48,6 +50,8 @@ class WiredStack(RunningStack):
     clocks: dict[str, WallClock] = field(default_factory=dict)
     #: The database's disk, where it has a small one of its own.
     disk: Path | None = None
+    #: The broker's, likewise.
+    broker_disk: Path | None = None
 
     def line(self, service: str, neighbour: str) -> Line:
         return self.lines[service, neighbour]
@@ -129,8 +133,11 @@ class WiredStack(RunningStack):
 
 
 @asynccontextmanager
-async def wired_stack(*, set_clocks: bool = False) -> AsyncIterator[WiredStack]:
-    """Bring it up, and down again with everything it stored. With `set_clocks` each service's clock can be set."""
+async def wired_stack(*, set_clocks: bool = False, small_broker: bool = False) -> AsyncIterator[WiredStack]:
+    """Bring it up, and down again with everything it stored.
+
+    With `set_clocks` each service's clock can be set; with `small_broker` the broker has a small disk of its own.
+    """
     async with AsyncExitStack() as opened:
         state = open_state(opened.enter_context(open_folder()) / "state")
         environment = own_environment(state)
@@ -147,6 +154,9 @@ async def wired_stack(*, set_clocks: bool = False) -> AsyncIterator[WiredStack]:
         for service in SERVICES:
             (state / RELEASES / service).symlink_to(CLONE)
         disk = opened.enter_context(_small_disk(state / "postgres" / "server"))
+        broker_disk = None
+        if small_broker:
+            broker_disk = opened.enter_context(_small_disk(state / "kafka", BROKER_DISK_BYTES))
         supervisor = _start(state, wiring, environment)
         try:
 
@@ -156,17 +166,20 @@ async def wired_stack(*, set_clocks: bool = False) -> AsyncIterator[WiredStack]:
                 return found is not None and found.ready
 
             await eventually(is_ready, UP_SECONDS)
-            yield WiredStack(state, environment, find_stack(environment), lines=lines, clocks=clocks, disk=disk)
+            console = find_stack(environment)
+            yield WiredStack(
+                state, environment, console, lines=lines, clocks=clocks, disk=disk, broker_disk=broker_disk
+            )
         finally:
             supervisor.terminate()
             await asyncio.to_thread(supervisor.wait, 120)
 
 
 @contextmanager
-def _small_disk(folder: Path) -> Iterator[Path | None]:
+def _small_disk(folder: Path, size_bytes: int = DISK_BYTES) -> Iterator[Path | None]:
     """The folder on a disk of its own, so that filling it hurts nobody else. None where that is not allowed."""
     folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         yield None
         return
