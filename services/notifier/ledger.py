@@ -37,10 +37,9 @@ class CannotBeRead(Exception):
 
 @dataclass(frozen=True)
 class Claimed:
-    """A letter that is ours until `lease_until`; that it is about to leave is durable."""
+    """A letter that is ours for a lease; that it is about to leave is durable."""
 
     row: store.Row = field(repr=False)
-    lease_until: datetime
 
     @property
     def about_id(self) -> UUID:
@@ -72,24 +71,26 @@ class Ledger:
     async def claim(self) -> Claimed | None:
         """Take the letter that is due longest. Committed when this returns: nothing leaves without a trace."""
         now = self.clock.now()
-        lease_until = now + timedelta(seconds=self.lease_seconds)
         async with transaction(self.pool()) as tx:
             # Step 8: note the intention.
-            row = await store.claim_one(tx, now=now, lease_until=lease_until, resend=self.resend_unknown)
+            row = await store.claim_one(tx, now=now, lease=self.lease, resend=self.resend_unknown)
         if row is None:
             return None
         if row["was"] == "sending":
             log.warning("letter.resent", **told_of(row))
             MAILS_UNKNOWN.labels("resent").inc()
-        return Claimed(row, lease_until)
+        return Claimed(row)
 
     async def call_back(self) -> int:
         """Let nothing wait longer than it would be told to now, whatever the clock said when it was; how many."""
         now = self.clock.now()
-        lease = timedelta(seconds=self.lease_seconds)
-        latest = now + max(self.back_off.longest_wait, lease)
+        latest = now + self.back_off.longest_wait
         async with transaction(self.pool()) as tx:
-            return await store.call_back(tx, now, latest=latest, lease_until=now + lease)
+            return await store.call_back(tx, now, latest=latest, lease=self.lease)
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
 
     def facts(self, claimed: Claimed) -> Facts | GivenUp:
         """What the letter tells, with the contact opened; or why there can be no letter. Raises `CannotBeRead`."""

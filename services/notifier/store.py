@@ -148,12 +148,14 @@ ORDER BY letter.about_id, told.letter
 ON CONFLICT (about_id, letter) DO NOTHING
 """
 
-# $1 now, $2 end of the lease, $3 whether a letter whose lease ran out is sent again
+# A lease runs by the clock of the database, which all processes share: no other clock, however it leaps, ends it.
+# $1 now, $2 lease, $3 whether a letter whose lease ran out is sent again
 CLAIM_ONE = """
-UPDATE letter SET state = 'sending', attempts = letter.attempts + 1, due_at = $2
+UPDATE letter SET state = 'sending', attempts = letter.attempts + 1, due_at = now() + $2::interval
 FROM (
     SELECT about_id, letter, state AS was FROM letter
-    WHERE state IN ('queued', 'sending') AND due_at <= $1 AND (state = 'queued' OR $3)
+    WHERE state IN ('queued', 'sending') AND due_at <= greatest($1, now())
+        AND CASE state WHEN 'queued' THEN due_at <= $1 ELSE due_at <= now() AND $3 END
     ORDER BY due_at LIMIT 1
     FOR UPDATE SKIP LOCKED
 ) AS due, delivery
@@ -179,18 +181,19 @@ PARK_UNCLEAR = """
 UPDATE letter SET state = 'unknown', due_at = NULL
 FROM (
     SELECT about_id, letter FROM letter
-    WHERE state IN ('queued', 'sending') AND state = 'sending' AND due_at <= $1
+    WHERE state IN ('queued', 'sending') AND state = 'sending' AND due_at <= now()
     FOR UPDATE SKIP LOCKED
 ) AS lost
 WHERE letter.about_id = lost.about_id AND letter.letter = lost.letter
 RETURNING letter.application_id, letter.certificate_id, letter.letter, letter.correlation_id
 """
-# A claim, or a wait, that ends later than any that is given now. $1 now, $2 the latest end, $3 end of a lease
+# A wait, or a claim, that ends later than any that is given now. $1 now, $2 the latest end of a wait, $3 lease
 CALL_BACK = """
-UPDATE letter SET due_at = CASE state WHEN 'queued' THEN $1::timestamptz ELSE $3::timestamptz END
+UPDATE letter SET due_at = CASE state WHEN 'queued' THEN $1 ELSE now() + $3::interval END
 FROM (
     SELECT about_id, letter FROM letter
-    WHERE state IN ('queued', 'sending') AND due_at > $2
+    WHERE state IN ('queued', 'sending') AND due_at > least($2, now() + $3::interval)
+        AND CASE state WHEN 'queued' THEN due_at > $2 ELSE due_at > now() + $3::interval END
     FOR UPDATE SKIP LOCKED
 ) AS far
 WHERE letter.about_id = far.about_id AND letter.letter = far.letter
@@ -330,8 +333,8 @@ async def tell_surety(tx: Transaction, letters: Sequence[tuple[UUID, str, str, s
         await tx.execute(TELL_SURETY, *map(list, zip(*letters, strict=True)), now)
 
 
-async def claim_one(tx: Transaction, *, now: datetime, lease_until: datetime, resend: bool) -> Row | None:
-    return await tx.fetchrow(CLAIM_ONE, now, lease_until, resend)
+async def claim_one(tx: Transaction, *, now: datetime, lease: timedelta, resend: bool) -> Row | None:
+    return await tx.fetchrow(CLAIM_ONE, now, lease, resend)
 
 
 async def note_outcome(
@@ -354,13 +357,13 @@ async def note_outcome(
     return attempts
 
 
-async def park_unclear(tx: Transaction, now: datetime) -> list[Row]:
-    return await tx.fetch(PARK_UNCLEAR, now)
+async def park_unclear(tx: Transaction) -> list[Row]:
+    return await tx.fetch(PARK_UNCLEAR)
 
 
-async def call_back(tx: Transaction, now: datetime, *, latest: datetime, lease_until: datetime) -> int:
-    """What would be due after `latest` is due now, and what is claimed beyond it at the end of a lease; how many."""
-    return int((await tx.execute(CALL_BACK, now, latest, lease_until)).split()[-1])
+async def call_back(tx: Transaction, now: datetime, *, latest: datetime, lease: timedelta) -> int:
+    """What waits beyond `latest` is due now, and what is claimed for longer than a lease, at its end; how many."""
+    return int((await tx.execute(CALL_BACK, now, latest, lease)).split()[-1])
 
 
 async def count_alone(tx: Transaction, now: datetime, after: timedelta) -> dict[str, int]:

@@ -89,7 +89,7 @@ class Sweeper:
 
     async def _park_unclear(self) -> None:
         async with transaction(self.ledger.pool()) as tx:
-            rows = await store.park_unclear(tx, self.clock.now())
+            rows = await store.park_unclear(tx)
         for row in rows:
             log.error("letter.unknown", **told_of(row))
             MAILS_UNKNOWN.labels("parked").inc()

@@ -359,11 +359,11 @@ async def test_killed_between_claim_and_smtp_it_is_sent_when_the_lease_is_over(
     await world.take(*case.halves_of(letter))
     assert await world.ledger.claim() is not None
     assert await world.state(case, letter) == "sending"
-    world.clock.advance(seconds=59)
+    await world.leases_pass(seconds=59)
     await world.send_due()
     assert world.post.letters == []
 
-    world.clock.advance(seconds=1)
+    await world.leases_pass(seconds=1)
     await world.send_due()
 
     assert world.post.message_ids == [(await world.letter(case, letter))["message_id"]]
@@ -378,7 +378,7 @@ async def test_killed_between_claim_and_smtp_it_is_left_to_a_person_where_that_i
     case = a_case(**WISHES[letter])
     await world.take(*case.halves_of(letter))
     assert await world.ledger.claim() is not None
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
 
     await world.send_due(resend_unknown=False)
     await world.sweeper(resend_unknown=False).sweep()

@@ -237,11 +237,11 @@ async def test_a_lease_that_ran_out_sends_again_with_the_same_message_id(
     await world.take(*case.halves)
     claimed = await world.ledger.claim()
     assert claimed is not None
-    world.clock.advance(seconds=59)
+    await world.leases_pass(seconds=59)
     await world.send_due()
     assert world.post.letters == []
 
-    world.clock.advance(seconds=1)
+    await world.leases_pass(seconds=1)
     await world.send_due()
 
     assert world.post.message_ids[0].strip() == (await world.letter(case))["message_id"]
@@ -255,7 +255,7 @@ async def test_a_lease_that_ran_out_parks_the_letter_where_that_is_wished(
     case = a_case()
     await world.take(*case.halves)
     assert await world.ledger.claim() is not None
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
 
     await world.send_due(resend_unknown=False)
     await world.sweeper(resend_unknown=False).sweep()
@@ -268,7 +268,7 @@ async def test_of_two_that_sent_the_same_letter_one_tells(world: Any, a_case: Ca
     case = a_case()
     await world.take(*case.halves)
     slow = await world.ledger.claim()
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
     quick = await world.ledger.claim()
 
     await world.ledger.note(quick, Sent())
@@ -284,7 +284,7 @@ async def test_who_lost_the_lease_can_say_that_it_was_sent_and_nothing_else(
     case = a_case()
     await world.take(*case.halves)
     slow = await world.ledger.claim()
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
     quick = await world.ledger.claim()
 
     await world.ledger.note(slow, GivenUp("refused", 550))

@@ -183,7 +183,7 @@ async def test_of_two_that_give_up_the_same_letter_one_tells_the_office(world: A
     case = a_case()
     await world.take(*case.halves)
     slow = await world.ledger.claim()
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
     quick = await world.ledger.claim()
 
     await world.ledger.note(quick, GivenUp("refused", 550))
@@ -221,7 +221,7 @@ async def test_killed_between_claim_and_smtp_it_is_sent_again_under_the_same_nam
     claimed = await world.ledger.claim()
     await world.ledger.note(claimed, GivenUp("refused", 550))
     assert (await world.ledger.claim()).row["letter"] == "undeliverable.completion"
-    world.clock.advance(seconds=60)
+    await world.leases_pass(seconds=60)
 
     await world.send_due()
 
