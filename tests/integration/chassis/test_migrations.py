@@ -1,10 +1,10 @@
 """A database gets its tables once, whoever comes first."""
 
 import asyncio
+from unittest.mock import Mock
 
 import asyncpg
 import pytest
-from structlog.testing import capture_logs
 
 from chassis import migrations
 from chassis.migrations import MigrationChanged, migrate
@@ -63,14 +63,17 @@ async def test_a_file_added_later_is_applied_alone(connect, files):
     assert await migrate(connection, files) == [files[2].name]
 
 
-async def test_an_older_release_goes_on_with_the_tables_of_a_newer_one_and_says_so(connect, files):
+async def test_an_older_release_goes_on_with_the_tables_of_a_newer_one_and_says_so(connect, files, monkeypatch):
     connection = await connect()
     await migrate(connection, files)
 
-    with capture_logs() as told:
-        assert await migrate(connection, files[:2]) == []
+    # How others configured logs would decide what can be heard of them here.
+    log = Mock()
+    monkeypatch.setattr(migrations, "log", log)
 
-    assert [(line["event"], line["files"]) for line in told] == [("migration.of_a_newer_release", [files[2].name])]
+    assert await migrate(connection, files[:2]) == []
+
+    log.warning.assert_called_once_with("migration.of_a_newer_release", files=[files[2].name])
 
 
 async def test_a_file_that_was_applied_as_another_text_is_refused(connect, files):
