@@ -50,7 +50,12 @@ class Relay:
     ) -> None:
         self._connection_arguments = {
             **connection,
-            "server_settings": {**connection["server_settings"], "idle_session_timeout": IDLE_SESSION_TIMEOUT},
+            "server_settings": {
+                **connection["server_settings"],
+                "idle_session_timeout": IDLE_SESSION_TIMEOUT,
+                # Planned while the outbox is empty, each look would read a whole table of rows that are long gone.
+                "enable_seqscan": "off",
+            },
         }
         self._kafka = kafka
         self._outbox = outbox

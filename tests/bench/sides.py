@@ -73,7 +73,7 @@ class Side(Protocol):
         """What is wrong with the rows, and with what was told of them on the topic."""
 
     async def clear(self) -> None:
-        """Begin the next round with as few rows as this one."""
+        """Begin the next round with as few rows as this one, dead ones included: sides that wait look at theirs, too."""
 
 
 class Ours:
@@ -144,6 +144,8 @@ class Ours:
         return wrong
 
     async def clear(self) -> None:
+        for connection in (self._intake, self._issuer, self._registry):
+            await connection.execute("VACUUM outbox")
         self._logged = await self.stored()
         if self._keeps:
             self._kept = self._logged
@@ -206,6 +208,8 @@ class Reference:
     async def clear(self) -> None:
         names = ", ".join(table for of_kind in tables.ROWS.values() for table in of_kind)
         await self._database.execute(f"TRUNCATE {names}")
+        for table in tables.OUTBOXES:
+            await self._database.execute(f"VACUUM {table}")
 
 
 def _differences(found: Mapping[str, int], count: int) -> list[str]:
