@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from chassis.metrics import CONNECTIONS_CUT
 from chassis.web.problems import Problem, too_slow, unavailable
 
-#: Connections that are taken up before the loop looks after any: `Limits.connections` is exceeded by so many at most.
+#: Connections that are taken up in a turn of the loop. Those above `Limits.connections` are gone some turns later.
 BACKLOG: Final = 256
 #: That a client may go on sending after it was told that it is too late.
 LINGER_SECONDS: Final = 1.0
