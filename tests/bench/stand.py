@@ -176,7 +176,7 @@ async def running_stand(
 def _why_not_up(state: Path, supervisor: Supervisor) -> str:
     waiting = [part.name for part in supervisor.status.parts if part.took_seconds is None]
     logs = [log for name in waiting if (log := state / "logs" / f"{name}.log").exists()]
-    said = "\n".join(f"{log.name}: {log.read_text()[-500:]}" for log in logs)
+    said = "\n".join(f"{log.name}: {log.read_text()[-4000:]}" for log in logs)
     return f"Not up after {_UP_SECONDS} s: {', '.join(waiting)}\n{said}"
 
 
