@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from aiosmtplib import SMTP
 
-from deploy.local.parts import ProcessSpec
 from services.notifier.settings import NotifierSettings
 from tests.bench.hammer import hammer
-from tests.bench.latency import wishing
+from tests.bench.latency import registered, wishing
 from tests.bench.report import Figure, progress
 from tests.bench.rounds import Wrong
 from tests.bench.stand import Stand, running_stand
@@ -42,7 +41,7 @@ async def mailing(count: int, rounds: int) -> Sequence[Figure]:
             with _held(stand, "notifier"):
                 addresses = {f"{uuid.uuid4().hex}@example.jp" for _ in range(count)}
                 await hammer(stand.port("intake"), [wishing(bearer, one) for one in addresses], expected=202)
-                await eventually(partial(_registered, connections["registry"], sent + count), _SETTLE_SECONDS)
+                await eventually(partial(registered, connections["registry"], sent + count), _SETTLE_SECONDS)
             before = {part: stand.cpu_seconds(part) or 0.0 for part in _PARTS}
             ours.append(await _rate(connections["notifier"], sent, sent + count))
             for part in _PARTS:
@@ -57,17 +56,12 @@ async def mailing(count: int, rounds: int) -> Sequence[Figure]:
 
 @contextlib.contextmanager
 def _held(stand: Stand, name: str) -> Iterator[None]:
-    pid = stand.supervisor.status.part(name).pid
-    assert pid is not None, f"{name} does not run"
+    pid = stand.pid(name)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-async def _registered(registry: Any, wanted: int) -> bool:
-    return bool(await registry.fetchval("SELECT count(*) FROM certificate") == wanted)
 
 
 async def _rate(notifier: Any, before: int, wanted: int) -> float:
@@ -100,8 +94,7 @@ async def _alone(stand: Stand, letters: Sequence[bytes]) -> float:
             for letter in waiting:
                 await client.sendmail("bench@example.jp", ["bench@example.jp"], letter)
 
-    [spec] = [part for part in stand.parts if part.name == "notifier" and isinstance(part, ProcessSpec)]
-    port = int(spec.environment()["AKASHI_SMTP_PORT"])
+    port = int(stand.process("notifier").environment()["AKASHI_SMTP_PORT"])
     clients = [SMTP(hostname="127.0.0.1", port=port, local_hostname="bench") for _ in range(_CONVERSATIONS)]
     began = time.monotonic()
     await asyncio.gather(*map(send, clients))

@@ -68,8 +68,7 @@ async def processes(count: int, rounds: int) -> Sequence[Figure]:
 async def _restarted(stand: Stand, name: str) -> float:
     """Seconds from start to ready, beside others that have little to do."""
     part = stand.supervisor.status.part(name)
-    before = part.pid
-    assert before is not None, f"{name} does not run"
+    before = stand.pid(name)
     os.kill(before, signal.SIGTERM)
     await eventually(lambda: part.pid not in (before, None) and part.stage is Stage.READY, _SETTLE_SECONDS)
     return part.took_seconds or 0.0

@@ -8,12 +8,14 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import asyncpg
 
 from deploy.local.state import free_port
 from tests.bench.hammer import hammer, request
+from tests.bench.latency import registered
 from tests.bench.pipes import web
 from tests.bench.report import Figure, progress
 from tests.bench.stand import Stand, running_stand
@@ -61,11 +63,8 @@ async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
         await send(stand.kafka, [a_record(event, partition=None) for event in issued])
         purchasers = [await stand.running.purchaser("tochigi") for _ in range(PURCHASERS)]
 
-        async def all_registered() -> bool:
-            async with stand.connected() as connections:
-                return bool(await connections["registry"].fetchval("SELECT count(*) FROM certificate") == len(issued))
-
-        await eventually(all_registered, 60)
+        async with stand.connected() as connections:
+            await eventually(partial(registered, connections["registry"], len(issued)), 60)
 
         def requests(number: int) -> list[bytes]:
             return [

@@ -19,7 +19,6 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from uvicorn import Config, Server
 
-from deploy.local.parts import ProcessSpec
 from deploy.local.state import free_port
 from tests.bench.report import Figure, progress
 from tests.bench.rounds import Wrong
@@ -99,7 +98,7 @@ async def _credit_service() -> AsyncIterator[str]:
 async def _another_issuer(stand: Stand) -> AsyncIterator[int]:
     """Started as the supervisor starts the first, on this port."""
     port = free_port()
-    [spec] = [part for part in stand.parts if part.name == "issuer" and isinstance(part, ProcessSpec)]
+    spec = stand.process("issuer")
     process = await asyncio.create_subprocess_exec(
         *spec.command(),
         env={**spec.environment(), "AKASHI_HTTP_PORT": str(port)},

@@ -92,6 +92,16 @@ class Stand:
                 opened.push_async_callback(connection.close)
             yield connections
 
+    def process(self, name: str) -> ProcessSpec:
+        """How the supervisor starts a part."""
+        [spec] = [part for part in self.parts if part.name == name and isinstance(part, ProcessSpec)]
+        return spec
+
+    def pid(self, name: str) -> int:
+        pid = self.supervisor.status.part(name).pid
+        assert pid is not None, f"{name} does not run"
+        return pid
+
     def restarts(self) -> int:
         """How often a part ended by itself."""
         return sum(part.restarts for part in self.supervisor.status.parts)

@@ -6,7 +6,6 @@ from dataclasses import asdict, fields
 import pytest
 
 from tests.fault.settling import FIGURES, HAPPENED, Figures
-from tests.support.stack import in_containers
 from tests.support.wired import WiredStack, wired_stack
 
 #: Travels with the report, also from another process.
@@ -15,8 +14,6 @@ _PROPERTY = "fault"
 
 @pytest.fixture(scope="session")
 async def _wired() -> AsyncIterator[WiredStack]:
-    if in_containers():
-        pytest.skip("The lines are between processes of this machine")
     async with wired_stack() as running:
         yield running
 

@@ -19,7 +19,6 @@ from tests.fault.settling import settled
 from tests.support import tomorrow
 from tests.support.kafka import members_of
 from tests.support.running import Client, events_told, eventually
-from tests.support.stack import in_containers
 from tests.support.wired import WiredStack, wired_stack
 
 BESIDE_SECONDS: Final = 60
@@ -36,8 +35,6 @@ AUDITS: Final = (
 @pytest.fixture(scope="module")
 async def stack() -> AsyncIterator[WiredStack]:
     """Of its own: nobody takes back what a migration did."""
-    if in_containers():
-        pytest.skip("Containers have their release inside")
     async with wired_stack() as running:
         yield running
 
