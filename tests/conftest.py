@@ -1,5 +1,8 @@
 """What every test can ask for. A folder nearer to the test may have its own of the same name."""
 
+from collections import Counter
+
+import pytest
 import structlog
 from hypothesis import settings
 
@@ -51,3 +54,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests of one name, one is run where several processes share them out; the others would pass unseen."""
+    twice = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if twice:
+        raise pytest.UsageError(f"tests of one name: {', '.join(twice)}")

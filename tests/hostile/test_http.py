@@ -3,6 +3,7 @@
 Nothing that anybody sends may end in an answer that the contract does not declare; least of all a 5xx.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import positive_data_acceptance
+from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
 
 from console.openapi import path_of
 from tests.support.running import Client, RunningStack
@@ -32,32 +35,24 @@ async def people(stack: RunningStack) -> dict[str, Client]:
     }
 
 
-def asked(case: Case, stack: RunningStack, people: dict[str, Client], service: str) -> None:
-    headers: dict[str, Any] = {}
-    if service in people and case.operation.path.startswith("/api/"):
-        headers["Authorization"] = f"Bearer {people[service].token}"
-    case.call_and_validate(base_url=stack.url(service), headers=headers, excluded_checks=BEYOND_THE_SCHEMA, timeout=20)
+def _test_of(service: str, operation: APIOperation) -> Callable[..., None]:
+    only = contract[service].include(path=operation.path, method=operation.method.upper())
+
+    def asked(case: Case, stack: RunningStack, people: dict[str, Client]) -> None:
+        headers: dict[str, Any] = {}
+        if service in people and case.operation.path.startswith("/api/"):
+            headers["Authorization"] = f"Bearer {people[service].token}"
+        base_url = stack.url(service)
+        case.call_and_validate(base_url=base_url, headers=headers, excluded_checks=BEYOND_THE_SCHEMA, timeout=20)
+
+    test: Callable[..., None] = only.parametrize()(EXAMPLES(asked))
+    return test
 
 
-@contract["intake"].parametrize()
-@EXAMPLES
-def test_intake_answers_as_it_says(case: Case, stack: RunningStack, people: dict[str, Client]) -> None:
-    asked(case, stack, people, "intake")
-
-
-@contract["issuer"].parametrize()
-@EXAMPLES
-def test_the_desk_answers_as_it_says(case: Case, stack: RunningStack, people: dict[str, Client]) -> None:
-    asked(case, stack, people, "issuer")
-
-
-@contract["registry"].parametrize()
-@EXAMPLES
-def test_the_registry_answers_as_it_says(case: Case, stack: RunningStack, people: dict[str, Client]) -> None:
-    asked(case, stack, people, "registry")
-
-
-@contract["notifier"].parametrize()
-@EXAMPLES
-def test_the_notifier_answers_as_it_says(case: Case, stack: RunningStack, people: dict[str, Client]) -> None:
-    asked(case, stack, people, "notifier")
+# A name for each: as schemathesis shares them out, all operations of a contract would have one, and of tests of one name
+# one is run where several processes run them.
+for _service, _schema in contract.items():
+    for _found in _schema.get_all_operations():
+        assert isinstance(_found, Ok)
+        _operation = _found.ok()
+        globals()[f"test_{_service}_answers_as_it_says[{_operation.label}]"] = _test_of(_service, _operation)
