@@ -6,7 +6,7 @@ A tile of level L holds up to 256 roots of 256^L leaves each; a bundle holds the
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from transparency.errors import DoesNotVerify, Malformed
@@ -140,10 +140,7 @@ class TileReader:
         hashes = self._hashes(tile)
         above = height % TILE_HEIGHT
         first = (index << above) - tile.first
-        row = [hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES] for i in range(first, first + (1 << above))]
-        while len(row) > 1:
-            row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
-        return row[0]
+        return _root(hashes[first * HASH_BYTES : (first + (1 << above)) * HASH_BYTES])
 
     def _hashes(self, tile: Tile) -> bytes:
         if tile not in self._read:
@@ -153,6 +150,15 @@ class TileReader:
                 raise Malformed(f"{tile.path} has {len(hashes)} bytes, not {tile.width * HASH_BYTES}")
             self._read[tile] = hashes
         return self._read[tile]
+
+
+@lru_cache(maxsize=4096)
+def _root(hashes: bytes) -> bytes:
+    """Of a complete subtree, from its nodes of one height. Proofs from one tile share most of what they need."""
+    if len(hashes) == HASH_BYTES:
+        return hashes
+    half = len(hashes) // 2
+    return node_hash(_root(hashes[:half]), _root(hashes[half:]))
 
 
 def format_bundle(entries: Sequence[bytes]) -> bytes:

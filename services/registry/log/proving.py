@@ -65,5 +65,5 @@ async def consistency(tx: Transaction, old: int, new: int) -> list[bytes]:
 
 
 async def _reader(tx: Transaction, tiles: Sequence[Tile], size: int) -> TileReader:
-    hashes = {tile: await store.tile(tx, tile) for tile in tiles}
+    hashes = dict(zip(tiles, await store.tiles(tx, tiles), strict=True))
     return TileReader(hashes.__getitem__, size)

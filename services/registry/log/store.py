@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from chassis.postgres import Transaction
 from transparency.leaves import CERTIFICATE, REGISTRATION, VIEW
 from transparency.merkle import Frontier, TileHash, leaf_hash
+from transparency.strict import HASH_BYTES
 from transparency.tiles import Tile
 
 SELECT_HEAD = "SELECT size, frontier FROM log_head"
@@ -27,7 +29,14 @@ FROM unnest($6::bigint[], $7::text[], $8::uuid[], $9::bytea[], $10::bytea[])
 SELECT_LEAF = "SELECT index, salt, commitment FROM leaf WHERE kind = $1 AND subject = $2"
 SELECT_SUBJECTS = "SELECT subject FROM leaf WHERE kind = $1 AND subject = ANY($2::uuid[])"
 SELECT_COMMITMENTS = "SELECT commitment FROM leaf WHERE index >= $1 AND index < $2 ORDER BY index"
-SELECT_HASHES = "SELECT hash FROM tile_node WHERE level = $1 AND index >= $2 AND index < $3 ORDER BY index"
+# What each tile is made of, one after the other. $1 level, $2 first index, $3 the index after the last, of each
+SELECT_TILES = """
+SELECT CASE WHEN level = 0
+    THEN (SELECT string_agg(commitment, '' ORDER BY index) FROM leaf WHERE index >= first AND index < beyond)
+    ELSE (SELECT string_agg(hash, '' ORDER BY index) FROM tile_node
+        WHERE tile_node.level = wanted.level AND index >= first AND index < beyond) END
+FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (level, first, beyond, n) ORDER BY n
+"""
 
 _WITHOUT_LEAF = "NOT EXISTS (SELECT FROM leaf WHERE leaf.kind = '{kind}' AND leaf.subject = {subject})"
 # What is older than the log, in the order in which it came.
@@ -122,13 +131,23 @@ async def commitments(tx: Transaction, first: int, end: int) -> list[bytes]:
     return [row["commitment"] for row in await tx.fetch(SELECT_COMMITMENTS, first, end)]
 
 
-async def tile(tx: Transaction, wanted: Tile) -> bytes:
-    """The hashes of a tile that is there in full width."""
-    assert wanted.level is not None, "entries are not hashes"
-    end = wanted.first + wanted.width
-    if wanted.level == 0:
-        return b"".join(map(leaf_hash, await commitments(tx, wanted.first, end)))
-    return b"".join(row["hash"] for row in await tx.fetch(SELECT_HASHES, wanted.level, wanted.first, end))
+async def tiles(tx: Transaction, wanted: Sequence[Tile]) -> list[bytes]:
+    """The hashes of tiles that are there in full width. One statement, however many."""
+    rows = await tx.fetch(
+        SELECT_TILES,
+        [tile.level for tile in wanted],
+        [tile.first for tile in wanted],
+        [tile.first + tile.width for tile in wanted],
+    )
+    return [row[0] if tile.level else _leaf_hashes(row[0]) for tile, row in zip(wanted, rows, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _leaf_hashes(commitments: bytes) -> bytes:
+    """Of the entries of a whole tile. Proofs are mostly of what is new, so of the same tile again and again."""
+    return b"".join(
+        leaf_hash(commitments[first : first + HASH_BYTES]) for first in range(0, len(commitments), HASH_BYTES)
+    )
 
 
 async def without_leaf(tx: Transaction, kind: str) -> list[UUID]:

@@ -60,7 +60,7 @@ def make_router(runtime: Runtime, key: VerifierKey) -> APIRouter:
                 entries = await store.commitments(tx, wanted.first, wanted.first + wanted.width)
                 body = format_bundle(entries)
             else:
-                body = await store.tile(tx, wanted)
+                (body,) = await store.tiles(tx, [wanted])
         return Response(body, media_type="application/octet-stream", headers=FOR_EVER)
 
     @router.get(
