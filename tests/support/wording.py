@@ -4,6 +4,7 @@ Texts are found in templates (`_("…")`, `gettext("…")`, `{% trans %}`) and i
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,10 @@ KEYWORDS: Final = {"_": None, "gettext": None, "ngettext": (1, 2), "noted": None
 _OPTIONS: Final = {"trimmed": "true", "silent": "false"}
 
 
-def texts_of(folder: Path) -> set[str]:
+@cache
+def texts_of(folder: Path) -> frozenset[str]:
     """Every text that a folder's templates and modules hold."""
-    return {text for path in sorted(folder.rglob("*")) for text in _texts(path)}
+    return frozenset(text for path in sorted(folder.rglob("*")) for text in _texts(path))
 
 
 def english_of(catalogue: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from reference import reader
+from reference.reader import Reference
 from schemas.sealed import Contact
 from services.notifier import domain
 from services.notifier.composing import Facts
@@ -36,12 +36,12 @@ FactsBuilder = Callable[..., Facts]
 
 
 @pytest.fixture
-def facts() -> FactsBuilder:
+def facts(reference: Reference) -> FactsBuilder:
     """Facts of a letter of one family, with some of them changed."""
 
     def build(family: str = "net-desk", letter: str = domain.COMPLETION, **changed: Any) -> Facts:
         surety_id, branch_id = SURETIES[family]
-        surety = reader.load().surety(surety_id)
+        surety = reference.surety(surety_id)
         given = {**OF_LETTER[letter], **changed}
         named = domain.undeliverable(given["given_up"]) if letter == domain.UNDELIVERABLE else letter
         about_id = APPLICATION if given["contract_number"] is None else CERTIFICATE

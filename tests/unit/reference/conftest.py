@@ -11,11 +11,6 @@ from reference import reader
 Edit = Callable[[str, str, str], None]
 
 
-@pytest.fixture(scope="session")
-def reference() -> reader.Reference:
-    return reader.load()
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(reader.DEFAULT, tmp_path / "data"))
