@@ -12,10 +12,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import SASLPlaintext
@@ -262,12 +263,10 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
     group = consumer.reading.group
     names = [*(topic.name for topic in topics.read_by(group)), topics.redrive(group)]
 
-    @broker.subscriber(
+    subscriber = broker.subscriber(
         *names,
         group_id=group,
         batch=True,
-        max_records=batch_records,
-        batch_timeout_ms=50,
         auto_offset_reset="earliest",
         max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
         # A record comes at once; partitions that are given to us wait so long for what was asked before, and whoever is
@@ -277,6 +276,17 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         decoder=_keep_records,
         title=group,
     )
+
+    async def next_poll(consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
+        # FastStream's own asks for a while, and then sleeps for as long: what comes then waits, and who is idle turns
+        # twenty times a second.
+        while not (found := await consumer.getmany(timeout_ms=1000, max_records=batch_records)):
+            pass
+        return tuple(chain.from_iterable(found.values()))
+
+    subscriber.get_msg = next_poll  # type: ignore[method-assign]
+
+    @subscriber
     async def take(records: Sequence[ConsumerRecord]) -> None:
         await consumer.take(records)
 
