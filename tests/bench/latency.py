@@ -44,15 +44,13 @@ async def latency(count: int, rounds: int) -> Sequence[Figure]:
     viewable: list[Times] = []
     mailed: list[Times] = []
     bare: list[Times] = []
-    async with running_stand(references=[BARE], without=("witness",)) as stand, _two(stand) as (connections, watching):
+    async with running_stand(references=[BARE], without=("witness",)) as stand, two(stand) as (connections, watching):
         contractor = await stand.running.contractor("bench")
         bearer = {"Authorization": f"Bearer {contractor.token}"}
         rate = await _sustained(stand, connections["registry"], bearer, count) / 2
         progress.print(f"half of what is sustained: {rate:,.0f} applications a second")
         for number in range(rounds):
-            async with _watched(watching["registry"], OURS_SEEN) as seen:
-                accepted = await _apply(stand.port("intake"), bearer, count, rate, wave=number)
-                await _all_seen(seen, accepted)
+            accepted, seen = await until_viewable(stand, watching["registry"], bearer, count, rate, wave=number)
             viewable.append({one: seen[one] - at for one, (at, _) in accepted.items()})
             mails = await _mails(stand, {address: one for one, (_, address) in accepted.items()})
             mailed.append({one: mails[one] - at for one, (at, _) in accepted.items()})
@@ -65,28 +63,47 @@ async def latency(count: int, rounds: int) -> Sequence[Figure]:
         *(
             Figure(
                 f"ms from accepted to viewable, {name}",
-                _each(viewable, permille),
+                each(viewable, permille),
                 BARE,
-                _each(bare, permille),
+                each(bare, permille),
                 "≤ 3" if name == "p99" else "",
             )
             for name, permille in _PER_MILLE.items()
         ),
         *(
-            Figure(f"ms from accepted to mailed, {name}", _each(mailed, permille))
+            Figure(f"ms from accepted to mailed, {name}", each(mailed, permille))
             for name, permille in _PER_MILLE.items()
         ),
     ]
 
 
+async def until_viewable(
+    stand: Stand,
+    registry: Any,
+    bearer: Mapping[str, str],
+    count: int,
+    rate: float,
+    *,
+    wave: int,
+    stored: int = 0,
+) -> tuple[dict[str, tuple[float, str]], Times]:
+    """Apply `count` times, evenly: application id → when its 202 came, and the address of its mail; and when each
+    certificate could be seen. `stored`: leaves that need not be read to tell the new ones.
+    """
+    async with _watched(registry, OURS_SEEN, after=stored - 1) as seen:
+        accepted = await _apply(stand.port("intake"), bearer, count, rate, wave)
+        await _all_seen(seen, accepted)
+    return accepted, seen
+
+
 @asynccontextmanager
-async def _two(stand: Stand) -> AsyncIterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+async def two(stand: Stand) -> AsyncIterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Connections to fill with, and others to look with meanwhile."""
     async with stand.connected() as one, stand.connected() as other:
         yield one, other
 
 
-def _each(rounds: Sequence[Times], permille: int) -> list[float]:
+def each(rounds: Sequence[Times], permille: int) -> list[float]:
     return [quantiles(one.values(), n=1000, method="inclusive")[permille - 1] * 1000 for one in rounds]
 
 
@@ -180,10 +197,10 @@ async def _evenly(one: Callable[[int], Coroutine[Any, Any, None]], count: int, r
 
 
 @asynccontextmanager
-async def _watched(database: Any, statement: str) -> AsyncIterator[Times]:
-    """When each new row was seen first, by application id."""
-    before = await database.fetch(statement, -1)
-    place = max((row["place"] for row in before), default=-1)
+async def _watched(database: Any, statement: str, *, after: int = -1) -> AsyncIterator[Times]:
+    """When each new row was seen first, by application id. Those up to the place `after` are not new."""
+    before = await database.fetch(statement, after)
+    place = max((row["place"] for row in before), default=after)
     old = {row["id"] for row in before}
     seen: Times = {}
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
@@ -36,7 +37,10 @@ SELECT_REGISTERED = """
 SELECT certificate_id, contract_number, application_id FROM certificate WHERE application_id = ANY($1::uuid[])
 """
 COUNT_FOLLOWED = """
-SELECT least((SELECT count(*) FROM decided), (SELECT count(*) FROM certificate), (SELECT count(*) FROM registration))
+SELECT least(
+    (SELECT count(*) FROM decided WHERE application_id = ANY($1::uuid[])),
+    (SELECT count(*) FROM certificate JOIN registration USING (certificate_id)
+        WHERE certificate.application_id = ANY($1::uuid[])))
 """
 
 
@@ -88,14 +92,16 @@ class Ours:
         """With `keeps`, nothing is cleared away: a round is added to those before."""
         self._intake, self._issuer, self._registry = (connections[name] for name in self.parts)
         self._keeps = keeps
-        #: Of earlier rounds: certificates in the log, which nothing empties, and rows that were kept.
-        self._logged = self._kept = 0
+        #: Certificates of earlier rounds in the log, which nothing empties.
+        self._logged = 0
+        #: The applications of this round.
+        self.asked: Sequence[UUID] = ()
         self._outbox = Outbox("intake")
         #: Of all rounds: a number is never given twice.
         self._numbers: set[str] = set()
 
     async def fill(self, events: Sequence[ApplicationSubmitted]) -> float:
-        ids = [event.application_id for event in events]
+        self.asked = ids = [event.application_id for event in events]
         contractors = [event.contractor.id for event in events]
         transaction = self._intake.transaction()
         await transaction.start()
@@ -119,7 +125,7 @@ class Ours:
         for connection in (self._intake, self._issuer, self._registry):
             if await connection.fetchval("SELECT EXISTS (SELECT 1 FROM outbox)"):
                 return False
-        return bool(await self._intake.fetchval(COUNT_FOLLOWED) == count + self._kept)
+        return bool(await self._intake.fetchval(COUNT_FOLLOWED, self.asked) == count)
 
     async def faults(self, events: Sequence[ApplicationSubmitted], told: Sequence[ConsumerRecord]) -> list[str]:
         asked = [event.application_id for event in events]
@@ -148,7 +154,6 @@ class Ours:
             await connection.execute("VACUUM outbox")
         self._logged = await self.stored()
         if self._keeps:
-            self._kept = self._logged
             return
         await self._intake.execute("TRUNCATE application CASCADE")
         await self._intake.execute("TRUNCATE registration, certificate CASCADE")
