@@ -135,14 +135,14 @@ async def _sustained(stand: Stand, registry: Any, bearer: Mapping[str, str], cou
         wishes = [wishing(bearer, f"first-{n}@example.jp") for n in range(count)]
         await hammer(stand.port("intake"), wishes, expected=202)
 
-        await eventually(partial(registered, registry, total), _SETTLE_SECONDS)
+        await eventually(partial(registered, registry, total), _SETTLE_SECONDS, every_seconds=_LOOK_EVERY_SECONDS)
         to_registry = time.monotonic() - began
 
         async def all_mailed(total: int = total) -> bool:
             async with stand.running.http("mailbox") as client:
                 return bool((await client.get("/api/v1/messages", params={"limit": 1})).json()["total"] >= total)
 
-        await eventually(all_mailed, _SETTLE_SECONDS)
+        await eventually(all_mailed, _SETTLE_SECONDS, every_seconds=_LOOK_EVERY_SECONDS)
         mailed = time.monotonic() - began
     progress.print(f"sustained: {count / to_registry:,.0f} certificates a second, {count / mailed:,.0f} mails")
     return count / mailed
