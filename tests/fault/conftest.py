@@ -25,6 +25,19 @@ def wired(_wired: WiredStack) -> Iterator[WiredStack]:
     _wired.mend()
 
 
+@pytest.fixture(scope="session")
+async def _frail() -> AsyncIterator[WiredStack]:
+    async with wired_stack(frail=True) as running:
+        yield running
+
+
+@pytest.fixture
+def frail(_frail: WiredStack) -> Iterator[WiredStack]:
+    """Likewise, and its services' clocks can be set, and its broker has a small disk."""
+    yield _frail
+    _frail.mend()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -9,11 +9,15 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
 from deploy.local.stack import SERVICES
+from deploy.local.status import Stage
+from tests.fault.garbage import garbage_of_every_kind, produce
 from tests.fault.need import all_connections, filled
 from tests.fault.steps import STEPS, VIEW
 from tests.support.lines import SIDES, Line
@@ -153,6 +157,44 @@ async def _disk_is_full(stack: WiredStack, dice: random.Random) -> str:
     return f"{seconds:.1f} s"
 
 
+async def _brokers_disk_is_full(stack: WiredStack, dice: random.Random) -> str:
+    if stack.broker_disk is None:
+        return "no disk of its own"
+    seconds = dice.uniform(1, 8)
+    with filled(stack.broker_disk):
+        await asyncio.sleep(seconds)
+    return f"{seconds:.1f} s"
+
+
+async def _clocks_leap(stack: WiredStack, dice: random.Random) -> str:
+    if not stack.clocks:
+        return "no clocks of their own"
+    services, seconds = dice.sample(SERVICES, dice.randint(1, len(SERVICES))), dice.uniform(2, 15)
+    leap = timedelta(seconds=dice.choice((-1, 1)) * dice.choice((5, 300, 3 * 3600)))
+    for service in services:
+        stack.clocks[service].set_off(leap)
+    await asyncio.sleep(seconds)
+    for service in services:
+        stack.clocks[service].set_off()
+    return f"{'+'.join(services)} by {leap.total_seconds():+.0f} s, for {seconds:.1f} s"
+
+
+async def _another_comes_and_goes(stack: WiredStack, dice: random.Random) -> str:
+    service, seconds = dice.choice(SERVICES), dice.uniform(5, 15)
+    await eventually(lambda: stack.part(service).stage is Stage.READY, 90)
+    async with stack.second(service):
+        await asyncio.sleep(seconds)
+    return f"{service}, {seconds:.1f} s"
+
+
+async def _garbage_comes(stack: WiredStack, dice: random.Random) -> str:
+    chosen = dice.sample(list(garbage_of_every_kind()), 3)
+    with suppress(KafkaError):
+        async for lies in produce(stack.console.kafka_administrator, [record for _, record, _ in chosen]):
+            stack.garbage.append(lies)
+    return ", ".join(f"{kind} on {record[0]}" for kind, record, _ in chosen)
+
+
 #: What can happen, and how often beside the others: those that take long to come back from more seldom.
 FAULTS: Final[Mapping[str, tuple[Fault, int]]] = {
     "a service is killed": (_service_is_killed, 6),
@@ -166,6 +208,10 @@ FAULTS: Final[Mapping[str, tuple[Fault, int]]] = {
     "the mail server is in a bad mood": (_mail_server_is_in_a_bad_mood, 3),
     "connections run out": (_connections_run_out, 1),
     "the database's disk is full": (_disk_is_full, 1),
+    "the broker's disk is full": (_brokers_disk_is_full, 1),
+    "clocks leap": (_clocks_leap, 3),
+    "another process comes and goes": (_another_comes_and_goes, 2),
+    "garbage comes": (_garbage_comes, 3),
 }
 
 

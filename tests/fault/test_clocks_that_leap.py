@@ -1,7 +1,7 @@
 """Wall clocks that leap ahead and back, one service's and all: nothing is lost or doubled, and nothing waits for ever."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,7 @@ from reference import reader
 from tests.fault.load import Sent, send, steady_load
 from tests.fault.settling import settled
 from tests.support.running import Client, events_told, eventually
-from tests.support.wall_clocks import library
-from tests.support.wired import WiredStack, wired_stack
+from tests.support.wired import WiredStack
 
 HOURS: Final = timedelta(hours=3)
 FAR: Final = timedelta(days=400)
@@ -40,18 +39,11 @@ def far() -> timedelta:
     return min(FAR, datetime(last_year + 1, 3, 31, tzinfo=UTC) - datetime.now(UTC))
 
 
-@pytest.fixture(scope="module")
-async def _own_clocks() -> AsyncIterator[WiredStack]:
-    if library() is None:
-        pytest.skip("There is no libfaketime for this machine")
-    async with wired_stack(set_clocks=True) as running:
-        yield running
-
-
 @pytest.fixture
-def stack(_own_clocks: WiredStack) -> Iterator[WiredStack]:
-    yield _own_clocks
-    _own_clocks.mend()
+def stack(frail: WiredStack) -> WiredStack:
+    if not frail.clocks:
+        pytest.skip("There is no libfaketime for this machine")
+    return frail
 
 
 async def _works_by(stack: WiredStack, service: str, leap: timedelta) -> bool:

@@ -11,9 +11,13 @@ from typing import Final
 
 import pytest
 
+from console.dead_letters import letters_of
+from schemas import topics
 from tests.fault.faults import some_fault
+from tests.fault.garbage import readers_of
 from tests.fault.load import Sent, steady_load
 from tests.fault.settling import HAPPENED, settled
+from tests.support.running import eventually
 from tests.support.wired import WiredStack
 
 SECONDS: Final = 60 * float(os.environ.get("AKASHI_SOAK_MINUTES", "0.3"))
@@ -22,14 +26,29 @@ SEED: Final = int(os.environ.get("AKASHI_FAULT_SEED", "1"))
 #: Faults at the same time.
 HANDS: Final = 2
 LONGEST_PAUSE_SECONDS: Final = 3.0
+PARKED_SECONDS: Final = 60
+
+
+async def _garbage_is_parked(stack: WiredStack) -> bool:
+    """Whether every reader put aside whatever lies on its topics and nobody can take."""
+    parked = {
+        (group, letter.origin)
+        for group in topics.GROUPS
+        for letter in await letters_of(stack.console.kafka_administrator, group)
+    }
+    return parked >= {
+        (group, f"{lies.topic}:{lies.partition}:{lies.offset}")
+        for lies in stack.garbage
+        for group in readers_of(lies.topic)
+    }
 
 
 @pytest.mark.timeout(SECONDS + 600)
 async def test_whatever_happens_at_once_nothing_is_lost_and_nothing_is_doubled(
-    wired: WiredStack, tmp_path: Path, record_property: Callable[[str, object], None]
+    frail: WiredStack, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    contractor = await wired.contractor(f"soak-{uuid.uuid4().hex[:8]}")
-    mails_before = await wired.mails_by_message_id()
+    contractor = await frail.contractor(f"soak-{uuid.uuid4().hex[:8]}")
+    mails_before = await frail.mails_by_message_id()
     over_at, began, sent = time.monotonic() + SECONDS, time.monotonic(), Sent()
     happened: list[str] = []
     record_property(HAPPENED, happened)
@@ -40,11 +59,12 @@ async def test_whatever_happens_at_once_nothing_is_lost_and_nothing_is_doubled(
             # No wait for anything: when it comes is the fault.
             await asyncio.sleep(dice.uniform(0, LONGEST_PAUSE_SECONDS))
             at = time.monotonic() - began
-            happened.append(f"{at:7.1f} s, hand {hand}: {await some_fault(wired, dice)}")
+            happened.append(f"{at:7.1f} s, hand {hand}: {await some_fault(frail, dice)}")
 
     # As much as there is time to look through afterwards.
     async with steady_load(contractor, sent, every_seconds=max(1.0, SECONDS / 300)):
         await asyncio.gather(*(do_harm(hand) for hand in range(HANDS)))
-        wired.mend()
+        frail.mend()
     assert happened
-    await settled(wired, contractor, sent, mails_before, tmp_path)
+    await settled(frail, contractor, sent, mails_before, tmp_path)
+    await eventually(lambda: _garbage_is_parked(frail), PARKED_SECONDS)

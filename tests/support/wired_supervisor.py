@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Wiring:
     settings: dict[str, dict[str, str]]
     #: Service → its own listener of the broker, and the port that listener tells its clients: the line's.
     listeners: dict[str, tuple[int, int]]
+    #: What the broker is told beside them.
+    broker: dict[str, Any] = field(default_factory=dict)
 
 
 class WiredKafka(LocalKafka):
@@ -56,6 +58,7 @@ class WiredKafka(LocalKafka):
             **with_each(
                 "advertised.listeners", {service: f"//127.0.0.1:{told}" for service, (_, told) in listeners.items()}
             ),
+            **self._wiring.broker,
             **with_each("listener.security.protocol.map", dict.fromkeys(listeners, self.protocol)),
         }
 
