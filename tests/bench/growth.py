@@ -15,9 +15,16 @@ from tests.support.waiting import eventually
 #: Certificates in a measured round, and in one that only fills.
 _ROUND: Final = 5000
 _FILL: Final = 20_000
+_FILL_SECONDS: Final = 300
 #: Applications of a wave, and how many come in a second: far less than any machine sustains.
 _WAVE: Final = 400
 _PER_SECOND: Final = 40
+#: Of one surety, by how many numbers each may give in a year: 700,000 together.
+_OFFICES: Final = (
+    *[("tokyo", "mlit"), ("tochigi", "tochigi")] * 2,
+    *[("ibaraki", "omitama"), ("aomori", "nambu-aomori"), ("chiba", "shirako")],
+)
+_applications: Final = partial(applications, contractors=1000, offices=_OFFICES)
 
 
 async def growth(count: int, rounds: int) -> Sequence[Figure]:
@@ -37,14 +44,12 @@ async def growth(count: int, rounds: int) -> Sequence[Figure]:
             await ours.clear()
             return {one: seen[one] - at for one, (at, _) in accepted.items()}
 
-        await measure(ours, stand, applications(_ROUND))
+        await measure(ours, stand, _applications(_ROUND))
         await wave(0)
-        empty = [await measure(ours, stand, applications(_ROUND)) for _ in range(rounds)]
+        empty = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
         soon = [await wave(1 + number) for number in range(rounds)]
-        while (stored := await ours.stored()) < count:
-            await measure(ours, stand, applications(min(_FILL, count - stored)))
-            progress.print(f"{await ours.stored():,} of {count:,} stored")
-        full = [await measure(ours, stand, applications(_ROUND)) for _ in range(rounds)]
+        await _fill_up(ours, count)
+        full = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
         late = [await wave(1 + rounds + number) for number in range(rounds)]
     told = f"{count:,} stored"
     return [
@@ -73,3 +78,22 @@ async def growth(count: int, rounds: int) -> Sequence[Figure]:
             for name, permille in {"p50": 500, "p99": 990}.items()
         ),
     ]
+
+
+async def _fill_up(ours: Ours, count: int) -> None:
+    """Unmeasured, and looked through in the measured rounds only. The next come before the last are done."""
+    filled = await ours.stored()
+    while filled < count:
+        more = min(_FILL, count - filled)
+        await ours.fill(_applications(more))
+        filled += more
+        await eventually(partial(_has, ours, filled - _FILL // 2), _FILL_SECONDS)
+        await ours.clear()
+        progress.print(f"{await ours.stored():,} of {count:,} stored")
+    await eventually(partial(_has, ours, count), _FILL_SECONDS)
+    await eventually(partial(ours.is_settled, len(ours.asked)), _FILL_SECONDS)
+    await ours.clear()
+
+
+async def _has(ours: Ours, count: int) -> bool:
+    return await ours.stored() >= count

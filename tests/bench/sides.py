@@ -1,11 +1,13 @@
 """What is compared in the flow? Each side takes applications at its first outbox and ends with a row per certificate."""
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
+from uuid_utils.compat import uuid7
 
 from chassis.outbox import Outbox, pack
 from schemas import topics
@@ -17,7 +19,6 @@ from tests.bench.stand import REFERENCE_PARTS
 from tests.support.builders import CAUSE, a_product, an_application
 
 Connections = Mapping[str, Any]
-#: So many that none comes near what a surety guarantees for one of them.
 CONTRACTORS: Final = 100
 
 INSERT_CONTRACTORS = """
@@ -44,12 +45,25 @@ SELECT least(
 """
 
 
-def applications(count: int) -> list[ApplicationSubmitted]:
-    """Small enough for the rules to accept every one; one product each, electronic."""
+def applications(
+    count: int, *, contractors: int = CONTRACTORS, offices: Sequence[tuple[str, str]] = (("tochigi", "tochigi"),)
+) -> list[ApplicationSubmitted]:
+    """Small enough for the rules to accept every one; one product each, electronic. Of so many contractors, that none
+    comes near what a surety guarantees for one of them, and in turns of so many branches, each with a purchaser, that
+    none runs out of numbers.
+    """
     product = a_product(amount_yen=100_000, ratio_percent="40.0")
     return [
-        an_application(contractor__id=f"c{n % CONTRACTORS}", works__price_yen=250_000, products=(product,))
-        for n in range(count)
+        an_application(
+            # As intake gives them: in the order of their time.
+            uuid7(),
+            contractor__id=f"c{n % contractors}",
+            branch_id=branch,
+            works__purchaser_id=purchaser,
+            works__price_yen=250_000,
+            products=(product,),
+        )
+        for n, (branch, purchaser) in zip(range(count), itertools.cycle(offices), strict=False)
     ]
 
 
