@@ -2,11 +2,12 @@
 
 A client owes us its request, head and body, and then takes our answer. Whoever is too slow at either is cut, so that
 nobody keeps a connection for ever by sending a byte now and then. When there are as many connections as there may be,
-the one that has owed its request for longest gives way to the new one: those who ask and are answered feel nothing of
-hundreds who say nothing.
+the silent one that has owed its request for longest gives way to the new one: those who ask and are answered feel
+nothing of hundreds who say nothing.
 """
 
 import asyncio
+import select
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -138,18 +139,24 @@ class Connection(H11Protocol):
     # --- ends -----------------------------------------------------------------------------------------------------
 
     def _give_way(self) -> None:
-        """Cut the one that has owed its request for longest, or this one where all wait for an answer of ours."""
+        """Cut the silent one that has owed a request for longest, or this one where all wait for an answer of ours."""
         owing = [
             (other.owing_since, other)
             for other in self.connections
             if isinstance(other, Connection) and other is not self and other.owing_since is not None
         ]
         if owing:
-            _, longest = min(owing, key=lambda each: each[0])
-            longest.cut("room")
+            in_order = [other for _, other in sorted(owing, key=lambda each: each[0])]
+            next((other for other in in_order if other.is_silent()), in_order[0]).cut("room")
         else:
             self.transport.write(_FULL)
             self.cut("full")
+
+    def is_silent(self) -> bool:
+        """Whether nothing that it sent waits to be read: where many come in a turn of the loop, none was read yet."""
+        waiting = select.poll()
+        waiting.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return not waiting.poll(0)
 
     def cut(self, why: str, last_words: bytes = b"") -> None:
         """End it now; say why where nothing of another answer was said yet."""
