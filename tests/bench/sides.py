@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
@@ -19,7 +19,6 @@ from tests.bench.stand import REFERENCE_PARTS
 from tests.support.builders import CAUSE, a_product, an_application
 
 Connections = Mapping[str, Any]
-CONTRACTORS: Final = 100
 
 INSERT_CONTRACTORS = """
 INSERT INTO contractor (id, name, address, representative)
@@ -46,7 +45,7 @@ SELECT least(
 
 
 def applications(
-    count: int, *, contractors: int = CONTRACTORS, offices: Sequence[tuple[str, str]] = (("tochigi", "tochigi"),)
+    count: int, *, contractors: int = 100, offices: Sequence[tuple[str, str]] = (("tochigi", "tochigi"),)
 ) -> list[ApplicationSubmitted]:
     """Small enough for the rules to accept every one; one product each, electronic. Of so many contractors, that none
     comes near what a surety guarantees for one of them, and in turns of so many branches, each with a purchaser, that

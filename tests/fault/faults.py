@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -148,22 +149,20 @@ async def _connections_run_out(stack: WiredStack, dice: random.Random) -> str:
     return f"{seconds:.1f} s"
 
 
-async def _disk_is_full(stack: WiredStack, dice: random.Random) -> str:
-    if stack.disk is None:
+async def _is_full(disk: Path | None, seconds: float) -> str:
+    if disk is None:
         return "no disk of its own"
-    seconds = dice.uniform(1, 5)
-    with filled(stack.disk):
+    with filled(disk):
         await asyncio.sleep(seconds)
     return f"{seconds:.1f} s"
+
+
+async def _databases_disk_is_full(stack: WiredStack, dice: random.Random) -> str:
+    return await _is_full(stack.disk, dice.uniform(1, 5))
 
 
 async def _brokers_disk_is_full(stack: WiredStack, dice: random.Random) -> str:
-    if stack.broker_disk is None:
-        return "no disk of its own"
-    seconds = dice.uniform(1, 8)
-    with filled(stack.broker_disk):
-        await asyncio.sleep(seconds)
-    return f"{seconds:.1f} s"
+    return await _is_full(stack.broker_disk, dice.uniform(1, 8))
 
 
 async def _clocks_leap(stack: WiredStack, dice: random.Random) -> str:
@@ -190,8 +189,7 @@ async def _another_comes_and_goes(stack: WiredStack, dice: random.Random) -> str
 async def _garbage_comes(stack: WiredStack, dice: random.Random) -> str:
     chosen = dice.sample(list(garbage_of_every_kind()), 3)
     with suppress(KafkaError):
-        async for lies in produce(stack.console.kafka_administrator, [record for _, record, _ in chosen]):
-            stack.garbage.append(lies)
+        await produce(stack.console.kafka_administrator, [record for _, record, _ in chosen], noted=stack.garbage)
     return ", ".join(f"{kind} on {record[0]}" for kind, record, _ in chosen)
 
 
@@ -207,7 +205,7 @@ FAULTS: Final[Mapping[str, tuple[Fault, int]]] = {
     "lines crawl": (_lines_crawl, 2),
     "the mail server is in a bad mood": (_mail_server_is_in_a_bad_mood, 3),
     "connections run out": (_connections_run_out, 1),
-    "the database's disk is full": (_disk_is_full, 1),
+    "the database's disk is full": (_databases_disk_is_full, 1),
     "the broker's disk is full": (_brokers_disk_is_full, 1),
     "clocks leap": (_clocks_leap, 3),
     "another process comes and goes": (_another_comes_and_goes, 2),

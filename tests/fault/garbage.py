@@ -1,7 +1,7 @@
 """Records that nobody can take, one of each kind for every topic."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
@@ -51,12 +51,13 @@ def readers_of(topic_name: str) -> tuple[str, ...]:
     return next(topic.readers for topic in topics.BUSINESS if topic.name == topic_name)
 
 
-async def produce(kafka: KafkaAccess, records: Iterable[Record]) -> AsyncIterator[RecordMetadata]:
-    """Where each lies, once that is acknowledged."""
+async def produce(kafka: KafkaAccess, records: Iterable[Record], *, noted: list[RecordMetadata] | None = None) -> None:
+    """Put them onto their topics; where each lies is noted as soon as it is acknowledged, whatever comes of the rest."""
+    noted = [] if noted is None else noted
     producer = AIOKafkaProducer(**kafka.options())
     try:
         await producer.start()
         for topic, key, value, headers in records:
-            yield await producer.send_and_wait(topic, value, key=key, headers=headers)
+            noted.append(await producer.send_and_wait(topic, value, key=key, headers=headers))
     finally:
         await producer.stop()

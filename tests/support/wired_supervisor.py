@@ -58,8 +58,8 @@ class WiredKafka(LocalKafka):
             **with_each(
                 "advertised.listeners", {service: f"//127.0.0.1:{told}" for service, (_, told) in listeners.items()}
             ),
-            **self._wiring.broker,
             **with_each("listener.security.protocol.map", dict.fromkeys(listeners, self.protocol)),
+            **self._wiring.broker,
         }
 
 
