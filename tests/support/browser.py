@@ -62,6 +62,9 @@ class Screen:
         assert not self.complaints, f"{self.page.url}: {self.complaints}"
 
     async def picture(self, name: str = "") -> None:
+        """A picture of the page, all of it there; kept where one is wanted."""
+        # A click waits for the answer to begin, not for a page with anything on it.
+        await self.page.wait_for_load_state("load")
         if folder := os.environ.get("AKASHI_SHOTS"):
             Path(folder).mkdir(parents=True, exist_ok=True)
             title = name or self.page.url.split("?")[0].removeprefix(self.base_url).strip("/").replace("/", "_")
