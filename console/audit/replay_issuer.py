@@ -42,10 +42,10 @@ from schemas.decisions import (
     WithdrawalRefused,
 )
 from schemas.event import Event
-from services.issuer import domain, handlers, store
-from services.issuer.issuance import FINDINGS, NO_NUMBERS, OUTCOMES, parties_of, party_of, series_of, sums_of
+from services.issuer import domain, handlers, messages, store
+from services.issuer.issuance import NO_NUMBERS, OUTCOMES, parties_of, party_of, series_of, standing_of, sums_of
 from services.issuer.minting import certificate_id
-from services.issuer.store import Guarantee, Party, Series
+from services.issuer.store import Guarantee, Party, Series, Standing
 from services.issuer.wording import content_of
 
 
@@ -70,7 +70,7 @@ class IssuerKeeps(Keeping):
         return {
             DataKeyWrapped: handlers.keep_data_keys,
             ApplicationSubmitted: self._submitted,
-            MessageToSurety: handlers.keep_messages,
+            MessageToSurety: messages.keep_messages,
             ApplicationQueued: self._queued,
             DeskDecisionMade: self._decided_at_desk,
             ApplicationDecided: self._decided,
@@ -86,14 +86,11 @@ class IssuerKeeps(Keeping):
     async def _submitted(self, tx: Transaction, batch: Sequence[Received[ApplicationSubmitted]]) -> None:
         for received in batch:
             parties_of(received.event, self._reference)
-        await store.add_applications(tx, batch)
+        await store.add_applications(tx, [(received, Standing()) for received in batch])
         await store.lock_exposures(tx, {party_of(received.event) for received in batch})
 
     async def _queued(self, tx: Transaction, batch: Sequence[Received[ApplicationQueued]]) -> None:
-        queued = [received.event for received in batch]
-        await store.set_queued(
-            tx, [(e.application_id, e.queued_at, FINDINGS.dump_json(e.findings).decode()) for e in queued]
-        )
+        await store.set_queued(tx, {received.event.application_id: standing_of(received.event) for received in batch})
 
     async def _decided_at_desk(self, tx: Transaction, batch: Sequence[Received[DeskDecisionMade]]) -> None:
         for event in (received.event for received in batch):
@@ -104,13 +101,7 @@ class IssuerKeeps(Keeping):
         decided = {received.event.application_id: received.event for received in batch}
         known = await tx.fetch(SELECT_DECIDED, list(decided))
         new = {row["id"]: _submitted_in(row) for row in known if row["outcomes"] is None}
-        await store.set_decided(
-            tx,
-            [
-                (e.application_id, e.decided_at, OUTCOMES.dump_json(e.outcomes).decode(), e.message)
-                for e in (decided[identity] for identity in new)
-            ],
-        )
+        await store.set_decided(tx, {identity: standing_of(decided[identity]) for identity in new})
         drawn: Counter[Series] = Counter()
         on_paper: list[Guarantee] = []
         for identity, submitted in new.items():
@@ -188,7 +179,7 @@ class IssuerKeeps(Keeping):
     async def _written(self, tx: Transaction, batch: Sequence[Received[MessageToContractor]]) -> None:
         await store.add_messages(
             tx,
-            [handlers.told_message(received.event, direction="to_contractor", person=SOMEBODY) for received in batch],
+            [messages.told_message(received.event, direction="to_contractor", person=SOMEBODY) for received in batch],
         )
 
     async def sums(self, live: Connection, moving: frozenset[UUID]) -> Sequence[Difference]:

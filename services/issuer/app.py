@@ -11,7 +11,7 @@ from reference import reader
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
 from schemas.event import Event
-from services.issuer import handlers
+from services.issuer import handlers, messages
 from services.issuer.credit import CreditCheck
 from services.issuer.issuance import Issuing
 from services.issuer.minting import KeyMint
@@ -51,7 +51,7 @@ def make_service(settings: IssuerSettings) -> Service:
             DataKeyWrapped: handlers.keep_data_keys,
             ApplicationSubmitted: decide,
             WithdrawalRequested: partial(handlers.answer_withdrawals, issuing=issuing),
-            MessageToSurety: handlers.keep_messages,
+            MessageToSurety: messages.keep_messages,
         },
         forget=handlers.forget_data_keys,
         gatherers=gatherers,

@@ -6,6 +6,7 @@ The numbers of steps are those of docs/the-flow.md.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from chassis import sealing
@@ -14,23 +15,20 @@ from chassis.postgres import Transaction
 from chassis.web.problems import FieldError, Problem, invalid
 from chassis.web.tokens import Principal
 from reference.codes import FOUR_EYES
-from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
+from schemas.applications import ApplicationSubmitted, WithdrawalRequested
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import (
     ApplicationQueued,
     ApplicationWithdrawn,
     DeskDecisionMade,
     Finding,
-    MessageToContractor,
     OutsideFact,
     WithdrawalRefused,
 )
 from schemas.envelope import Cause
 from schemas.event import Event
-from schemas.sealed import SealedText
 from services.issuer import domain, sealed, store
 from services.issuer.issuance import (
-    FINDINGS,
     NO_NUMBERS,
     Decision,
     Issuing,
@@ -41,9 +39,10 @@ from services.issuer.issuance import (
     parties_of,
     party_of,
     queued_of,
+    standing_of,
 )
-from services.issuer.store import Message, Proposal, Row
-from services.issuer.typed import MESSAGE_LENGTH, REASON_LENGTH, lines_of
+from services.issuer.store import Proposal, Row, Standing
+from services.issuer.typed import REASON_LENGTH, lines_of
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,16 @@ async def decide_applications(
     """Decide what the rules can, with the answers from `outside`; leave the rest to the desk. A repeat does nothing."""
     for received in batch:
         parties_of(received.event, issuing.reference)
-    new_ids = await store.add_applications(tx, batch)
-    new = list({r.event.application_id: r for r in batch if r.event.application_id in new_ids}.values())
+    # Two polls with one application want the same exposure: who waited for it sees what the other has recorded.
+    exposures = await store.lock_exposures(tx, (party_of(received.event) for received in batch))
+    known = await store.known(tx, (received.event.application_id for received in batch))
+    new = {r.event.application_id: r for r in batch if r.event.application_id not in known}
     if not new:
         return
-    exposures = await store.lock_exposures(tx, (party_of(received.event) for received in new))
     now = issuing.clock.now()
     decisions: list[Decision] = []
     queued: list[tuple[ApplicationQueued, Cause]] = []
-    for received in new:
+    for received in new.values():
         # Step 3: decide. Pure, over the event, the rules' version and what others answered.
         event = received.event
         facts = (outside or {}).get(event.application_id, ())
@@ -85,14 +85,17 @@ async def decide_applications(
             exposures[party_of(event)] += assessment.amount_yen
             returned = findings_of(assessment.returned)
             decisions.append(Decision(event, received.cause, now, "rules", returned, outside=facts))
+
+    async def record(standings: Mapping[UUID, Standing]) -> None:
+        added = await store.add_applications(tx, [(new[identity], how) for identity, how in standings.items()])
+        assert added == standings.keys(), "only who holds its exposure records an application"
+
     queued += [
         (queued_of(left.submitted, now, (NO_NUMBERS,), left.outside), left.cause)
-        for left in await issue(tx, decisions, issuing=issuing)
+        for left in await issue(tx, decisions, record=record, issuing=issuing)
     ]
     if queued:
-        await store.set_queued(
-            tx, [(told.application_id, now, FINDINGS.dump_json(told.findings).decode()) for told, _ in queued]
-        )
+        await record({told.application_id: standing_of(told) for told, _ in queued})
         await issuing.outbox.add(tx, queued)
 
 
@@ -142,82 +145,6 @@ async def forget_data_keys(tx: Transaction, application_ids: Sequence[str]) -> N
     except ValueError:
         raise Refused("key_is_not_an_application") from None
     await store.forget_data_keys(tx, ids)
-
-
-async def keep_messages(tx: Transaction, batch: Sequence[Received[MessageToSurety]]) -> None:
-    """Keep what contractors wrote, sealed as it came. A repeat is the same message."""
-    events = [received.event for received in batch]
-    if {event.application_id for event in events} - await store.known(tx, (event.application_id for event in events)):
-        raise Refused("application_is_unknown")
-    await store.add_messages(tx, [told_message(event, direction="from_contractor") for event in events])
-
-
-def told_message(event: MessageToSurety | MessageToContractor, *, direction: str, person: str | None = None) -> Message:
-    """The row of a message as its event tells it, still sealed."""
-    return Message(
-        message_id=event.message_id,
-        application_id=event.application_id,
-        direction=direction,
-        sent_at=event.sent_at,
-        sent_by=event.sent_by,
-        person=person,
-        data_key_id=event.text.data_key_id,
-        nonce=sealing.unb64(event.text.nonce),
-        ciphertext=sealing.unb64(event.text.ciphertext),
-    )
-
-
-async def write_to_contractor(
-    tx: Transaction,
-    application_id: UUID,
-    text: str,
-    *,
-    principal: Principal,
-    issuing: Issuing,
-    private_key: bytes,
-    message_id: UUID,
-) -> None:
-    """A person of the desk writes to the contractor: sealed, kept and told in one transaction.
-
-    The same `message_id` again changes nothing. Problem 409 when the data key is not here: shredded, or not yet come.
-    """
-    lines = lines_of(text, "text", longest=MESSAGE_LENGTH)
-    if not lines:
-        raise invalid([FieldError("text", "DESK-6", "メッセージを入力してください。", "Write something.")])
-    row = await store.data_key(tx, application_id, principal.subject_id)
-    if row is None:
-        raise not_found()
-    if row["wrapped"] is None:
-        raise Problem(
-            409,
-            "data-key-missing",
-            "The key under which messages of this application are sealed is not here.",
-            detail="この申込の個人情報の鍵がない（消去済み、または未着の）ため、メッセージを送信できません。",
-        )
-    data_key = sealed.unwrap(application_id, row["data_key_id"], row["wrapped"], private_key)
-    nonce, ciphertext = data_key.seal(lines.encode(), about=message_id)
-    now = issuing.clock.now()
-    message = Message(
-        message_id=message_id,
-        application_id=application_id,
-        direction="to_contractor",
-        sent_at=now,
-        sent_by=principal.account_id,
-        person=principal.person,
-        data_key_id=data_key.id,
-        nonce=nonce,
-        ciphertext=ciphertext,
-    )
-    if not await store.add_messages(tx, [message]):
-        return
-    told = MessageToContractor(
-        message_id=message_id,
-        application_id=application_id,
-        sent_at=now,
-        sent_by=principal.account_id,
-        text=SealedText(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
-    )
-    await issuing.outbox.add(tx, [(told, _cause(row))])
 
 
 async def decide_at_desk(
@@ -352,9 +279,9 @@ async def _decide(
     """Decide a locked application as one person wanted, who is `principal` unless that one `approves`."""
     application_id, outcome, message = row["id"], wanted.outcome, wanted.message
     event = ApplicationSubmitted.model_validate_json(row["submitted"])
-    cause = _cause(row)
+    cause = cause_of(row)
     now = issuing.clock.now()
-    # Locked as in `decide_applications`: application, exposure, numbers.
+    # Locked as in `decide_applications`: exposure, then numbers.
     exposures = await store.lock_exposures(tx, [party_of(event)])
     hard = findings_of(assess(event, issuing.reference, exposures[party_of(event)]).returned)
     returned = hard
@@ -374,7 +301,8 @@ async def _decide(
     )
     await issuing.outbox.add(tx, [(made, cause)])
     caused = replace(cause, causation_id=str(made.event_id))
-    if await issue(tx, [Decision(event, caused, now, "desk", returned, message)], issuing=issuing):
+    decision = Decision(event, caused, now, "desk", returned, message)
+    if await issue(tx, [decision], record=partial(store.set_decided, tx), issuing=issuing):
         raise Problem(
             409,
             "no-numbers",
@@ -395,5 +323,6 @@ def _already_decided(row: Row) -> Problem:
     return Problem(409, "already-decided", "The application does not wait any more.", status_now=row["status"])
 
 
-def _cause(row: Row) -> Cause:
+def cause_of(row: Row) -> Cause:
+    """Of the chain that an application's row belongs to."""
     return Cause(row["correlation_id"], None, row["traceparent"])

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -27,7 +27,7 @@ from schemas.envelope import Cause
 from schemas.sealed import SealedKey
 from services.issuer import domain, store
 from services.issuer.minting import KeyMint, NumbersExhausted, certificate_id, number_at
-from services.issuer.store import Guarantee, Party, Series
+from services.issuer.store import Guarantee, Party, Series, Standing
 from services.issuer.wording import content_of
 
 log = structlog.get_logger()
@@ -66,7 +66,11 @@ class Decision:
     outside: tuple[OutsideFact, ...] = ()
 
 
-async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issuing) -> list[Decision]:
+#: Records of applications how they stand: decided.
+Record = Callable[[Mapping[UUID, Standing]], Awaitable[Any]]
+
+
+async def issue(tx: Transaction, decisions: Sequence[Decision], *, record: Record, issuing: Issuing) -> list[Decision]:
     """Number and issue what was accepted, and tell what was decided; return the decisions that got no number.
 
     When this returns and `tx` commits, numbers, key digests, certificates and outgoing events are durable together.
@@ -127,14 +131,11 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, issuing: Issu
             pepper_id=key.pepper_id if key else None,
             fee=fee.model_dump_json(),
         )
+    decided = [(_decided(decision, guarantees, fees, issuing.reference), decision.cause) for decision in decisions]
+    await record({event.application_id: standing_of(event) for event, _ in decided})
     if guarantees:
         await store.add_guarantees(tx, list(guarantees.values()))
         await store.add_exposures(tx, sums_of(guarantees.values()))
-    decided = [(_decided(decision, guarantees, fees, issuing.reference), decision.cause) for decision in decisions]
-    await store.set_decided(
-        tx,
-        [(e.application_id, e.decided_at, OUTCOMES.dump_json(e.outcomes).decode(), e.message) for e, _ in decided],
-    )
     await issuing.outbox.add(tx, [*decided, *certificates])
     return left
 
@@ -230,6 +231,14 @@ def sums_of(guarantees: Iterable[Guarantee]) -> dict[Party, int]:
     for guarantee in guarantees:
         sums[guarantee.surety_id, guarantee.contractor_id] += guarantee.amount_yen
     return dict(sums)
+
+
+def standing_of(told: ApplicationDecided | ApplicationQueued) -> Standing:
+    """How an application stands of which this is told."""
+    if isinstance(told, ApplicationQueued):
+        return Standing(queued_at=told.queued_at, findings=FINDINGS.dump_json(told.findings).decode())
+    outcomes = OUTCOMES.dump_json(told.outcomes).decode()
+    return Standing(decided_at=told.decided_at, outcomes=outcomes, message=told.message)
 
 
 def queued_of(

@@ -1,4 +1,7 @@
-"""Every SQL statement of the issuer. Each takes any number of rows; rows are sorted by key against deadlocks."""
+"""Every SQL statement with which the issuer works; `reading.store` has what is only looked at.
+
+Each takes any number of rows; rows are sorted by key against deadlocks.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -13,7 +16,6 @@ from chassis.postgres import Transaction
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import DeskDecisionMade
-from services.issuer.searching import Terms
 
 #: (surety id, contractor id)
 Party = tuple[str, str]
@@ -21,12 +23,17 @@ Party = tuple[str, str]
 Series = tuple[str, str, int]
 Row: TypeAlias = Record
 
-# $1 ids, $2 sureties, $3 contractors, $4 events as JSON, $5 correlation ids, $6 traceparents
+# $1 ids, $2 sureties, $3 contractors, $4 events as JSON, $5 correlation ids, $6 traceparents; then `Standing`
 INSERT_APPLICATIONS = """
-INSERT INTO application (id, surety_id, contractor_id, status, submitted, correlation_id, traceparent)
-SELECT id, surety_id, contractor_id, 'queued', submitted::jsonb, correlation_id, traceparent
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
-    AS a (id, surety_id, contractor_id, submitted, correlation_id, traceparent)
+INSERT INTO application (id, surety_id, contractor_id, submitted, correlation_id, traceparent,
+    queued_at, findings, decided_at, outcomes, desk_message, status)
+SELECT id, surety_id, contractor_id, submitted::jsonb, correlation_id, traceparent,
+    queued_at, findings::jsonb, decided_at, outcomes::jsonb, message,
+    CASE WHEN decided_at IS NULL THEN 'queued' ELSE 'decided' END
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+    $7::timestamptz[], $8::text[], $9::timestamptz[], $10::text[], $11::text[])
+    AS a (id, surety_id, contractor_id, submitted, correlation_id, traceparent,
+    queued_at, findings, decided_at, outcomes, message)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 RETURNING id
@@ -128,70 +135,30 @@ INSERT INTO rejection (application_id, outcome, proposed_by, proposer, proposed_
     message)
 SELECT application_id, outcome, proposed_by, proposer, proposed_at, $2, $3, $4, $5 FROM rejected
 """
-SELECT_REJECTIONS = """
-SELECT outcome, proposer, proposed_at, person, rejected_at, message FROM rejection WHERE application_id = $1 ORDER BY id
-"""
-_APPLICATION = """
-SELECT application.id, status, submitted, findings, queued_at, decided_at, decided_by, decider, desk_outcome,
-    desk_message, outcomes, withdrawal, data_key.wrapped AS data_key, proposal.outcome AS proposed,
-    proposal.message AS proposed_message, proposal.proposed_by, proposal.proposer, proposal.proposed_at,
-    ARRAY(
-        SELECT contract_number FROM guarantee WHERE guarantee.application_id = application.id ORDER BY contract_number
-    ) AS contract_numbers
-FROM application LEFT JOIN data_key ON data_key.application_id = application.id
-LEFT JOIN proposal ON proposal.application_id = application.id
-"""
-SELECT_ONE = f"{_APPLICATION} WHERE application.id = $1 AND surety_id = $2"
-SELECT_GUARANTEES_OF = """
-SELECT product, contract_number, amount_yen, fee, printed_at FROM guarantee
-WHERE application_id = $1 ORDER BY product, version
-"""
 SELECT_DATA_KEY = """
 SELECT correlation_id, traceparent, data_key.data_key_id, data_key.wrapped
 FROM application LEFT JOIN data_key ON data_key.application_id = application.id
 WHERE application.id = $1 AND surety_id = $2
 """
-SELECT_MESSAGES = """
-SELECT message_id, direction, sent_at, sent_by, person, nonce, ciphertext FROM message
-WHERE application_id = $1 ORDER BY sent_at, message_id
-"""
-# $1 surety, $2 product, or all
-_WAITS = """surety_id = $1 AND status = 'queued'
-    AND ($2::text IS NULL OR submitted -> 'products' @> jsonb_build_array(jsonb_build_object('product', $2::text)))"""
-# $3 whether somebody proposed, $4 since when and $5 id of the last one seen, $6 limit
-SELECT_QUEUE = f"""{_APPLICATION} WHERE {_WAITS}
-    AND ($3::boolean IS NULL OR (proposal.application_id IS NOT NULL) = $3)
-    AND ($4::timestamptz IS NULL OR (queued_at, application.id) > ($4, $5::uuid))
-ORDER BY queued_at, application.id LIMIT $6
-"""
-COUNT_QUEUE = f"""SELECT count(*) AS waiting, count(proposal.application_id) AS proposed
-FROM application LEFT JOIN proposal ON proposal.application_id = application.id WHERE {_WAITS}"""
-# A part of a name is looked for in one application of the surety after the other, newest first, until the page is full:
-# what is nowhere costs a look at each, 80 ms for 100,000 of them. Without pg_trgm no index helps there.
-# Numbers and ids have indexes; a whole one is answered by them alone, `$2` being null.
-# $1 surety, $2 part of a name, $3 to $4 contract numbers, $5 to $6 ids, $7 status, $8 last id seen, $9 limit
-SEARCH = f"""{_APPLICATION}
-WHERE surety_id = $1 AND ($7::text IS NULL OR status = $7) AND ($8::uuid IS NULL OR application.id < $8)
-    AND (
-        ($2::text IS NOT NULL AND strpos(search_text, (SELECT searchable($2::text))) > 0)
-        OR application.id = ANY(
-            ARRAY(SELECT application_id FROM guarantee WHERE contract_number BETWEEN $3::text AND $4::text)
-        )
-        OR application.id BETWEEN $5::uuid AND $6::uuid
-    )
-ORDER BY application.id DESC LIMIT $9
-"""
-_PAPER = """
-SELECT certificate_id, contract_number, application_id, product, amount_yen, issued_at, content, printed_at
-FROM guarantee WHERE surety_id = $1 AND form = 'paper'"""
-SELECT_TO_PRINT = f"""{_PAPER} AND printed_at IS NULL AND ($2::uuid IS NULL OR certificate_id > $2)
-ORDER BY certificate_id LIMIT $3"""
-SELECT_PAPER = f"{_PAPER} AND contract_number = $2 ORDER BY version DESC LIMIT 1"
 UPDATE_PRINTED = """
 UPDATE guarantee SET printed_at = coalesce(printed_at, $3)
 WHERE contract_number = $1 AND surety_id = $2 AND form = 'paper'
 RETURNING printed_at
 """
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the rules made of an application: it waits since a time, or is decided since one."""
+
+    queued_at: datetime | None = None
+    #: JSON of `schemas.decisions.Finding`s
+    findings: str = "[]"
+    decided_at: datetime | None = None
+    #: JSON of `schemas.decisions.ProductOutcome`s
+    outcomes: str | None = None
+    #: of the decision, to the contractor
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,16 +208,19 @@ class Message:
     ciphertext: bytes
 
 
-async def add_applications(tx: Transaction, batch: Sequence[Received[ApplicationSubmitted]]) -> set[UUID]:
+async def add_applications(
+    tx: Transaction, taken: Sequence[tuple[Received[ApplicationSubmitted], Standing]]
+) -> set[UUID]:
     """Record applications as told, fields of a newer release too, and return the ids of those not known before."""
     rows = await tx.fetch(
         INSERT_APPLICATIONS,
-        [received.event.application_id for received in batch],
-        [received.event.surety_id for received in batch],
-        [received.event.contractor.id for received in batch],
-        [(received.record.value or b"").decode() for received in batch],
-        [received.cause.correlation_id for received in batch],
-        [received.cause.traceparent for received in batch],
+        [received.event.application_id for received, _ in taken],
+        [received.event.surety_id for received, _ in taken],
+        [received.event.contractor.id for received, _ in taken],
+        [(received.record.value or b"").decode() for received, _ in taken],
+        [received.cause.correlation_id for received, _ in taken],
+        [received.cause.traceparent for received, _ in taken],
+        *([getattr(standing, field.name) for _, standing in taken] for field in fields(Standing)),
     )
     return {row["id"] for row in rows}
 
@@ -283,14 +253,15 @@ async def add_guarantees(tx: Transaction, guarantees: Sequence[Guarantee]) -> No
     await tx.execute(INSERT_GUARANTEES, *([getattr(g, field.name) for g in guarantees] for field in fields(Guarantee)))
 
 
-async def set_queued(tx: Transaction, queued: Sequence[tuple[UUID, datetime, str]]) -> None:
-    """Rows of (application id, when, findings as JSON)."""
-    await tx.execute(UPDATE_QUEUED, [q[0] for q in queued], [q[1] for q in queued], [q[2] for q in queued])
+async def set_queued(tx: Transaction, queued: Mapping[UUID, Standing]) -> None:
+    standings = queued.values()
+    await tx.execute(UPDATE_QUEUED, list(queued), [s.queued_at for s in standings], [s.findings for s in standings])
 
 
-async def set_decided(tx: Transaction, decided: Sequence[tuple[UUID, datetime, str, str]]) -> None:
-    """Rows of (application id, when, outcomes as JSON, message to the contractor)."""
-    await tx.execute(UPDATE_DECIDED, *([row[column] for row in decided] for column in range(4)))
+async def set_decided(tx: Transaction, decided: Mapping[UUID, Standing]) -> None:
+    standings = decided.values()
+    columns = ([getattr(s, name) for s in standings] for name in ("decided_at", "outcomes", "message"))
+    await tx.execute(UPDATE_DECIDED, list(decided), *columns)
 
 
 async def set_decided_by(tx: Transaction, made: DeskDecisionMade) -> None:
@@ -338,10 +309,6 @@ async def remove_proposals(tx: Transaction, application_ids: Iterable[UUID]) -> 
     await tx.execute(DELETE_PROPOSALS, list(application_ids))
 
 
-async def rejections(tx: Transaction, application_id: UUID) -> list[Record]:
-    return await tx.fetch(SELECT_REJECTIONS, application_id)
-
-
 async def known(tx: Transaction, ids: Iterable[UUID]) -> set[UUID]:
     return {row["id"] for row in await tx.fetch(SELECT_KNOWN, list(ids))}
 
@@ -352,45 +319,9 @@ async def add_messages(tx: Transaction, messages: Sequence[Message]) -> set[UUID
     return {row["message_id"] for row in rows}
 
 
-async def messages(tx: Transaction, application_id: UUID) -> list[Record]:
-    return await tx.fetch(SELECT_MESSAGES, application_id)
-
-
 async def data_key(tx: Transaction, application_id: UUID, surety_id: str) -> Record | None:
     """The data key of an application, wrapped; None in its columns once it is shredded."""
     return await tx.fetchrow(SELECT_DATA_KEY, application_id, surety_id)
-
-
-async def one(tx: Transaction, application_id: UUID, surety_id: str) -> Record | None:
-    return await tx.fetchrow(SELECT_ONE, application_id, surety_id)
-
-
-async def guarantees_of(tx: Transaction, application_id: UUID) -> list[Record]:
-    return await tx.fetch(SELECT_GUARANTEES_OF, application_id)
-
-
-async def queue(
-    tx: Transaction, surety_id: str, product: str | None, *, proposed: bool | None, after: Sequence[Any], limit: int
-) -> list[Record]:
-    return await tx.fetch(SELECT_QUEUE, surety_id, product, proposed, *after, limit)
-
-
-async def count_queue(tx: Transaction, surety_id: str, product: str | None) -> Record | None:
-    return await tx.fetchrow(COUNT_QUEUE, surety_id, product)
-
-
-async def search(
-    tx: Transaction, surety_id: str, terms: Terms, *, status: str | None, after: UUID | None, limit: int
-) -> list[Record]:
-    return await tx.fetch(SEARCH, surety_id, terms.text, *terms.numbers, *terms.ids, status, after, limit)
-
-
-async def to_print(tx: Transaction, surety_id: str, after: UUID | None, limit: int) -> list[Record]:
-    return await tx.fetch(SELECT_TO_PRINT, surety_id, after, limit)
-
-
-async def paper(tx: Transaction, surety_id: str, contract_number: str) -> Record | None:
-    return await tx.fetchrow(SELECT_PAPER, surety_id, contract_number)
 
 
 async def set_printed(tx: Transaction, contract_number: str, surety_id: str, now: datetime) -> Any:

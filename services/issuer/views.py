@@ -16,6 +16,7 @@ from schemas.applications import ApplicationSubmitted
 from schemas.decisions import Fee, Finding
 from schemas.sealed import Contact
 from services.issuer import sealed, store
+from services.issuer.reading import store as reading
 from services.issuer.searching import terms_of
 from services.issuer.store import Row
 
@@ -173,7 +174,7 @@ async def queue(
 ) -> Queue:
     """What waits for a person, the longest first; all, or only what is `proposed` or is not."""
     after = read_cursor(cursor, moment, UUID)
-    rows = await store.queue(tx, surety_id, product, proposed=proposed, after=after, limit=limit + 1)
+    rows = await reading.queue(tx, surety_id, product, proposed=proposed, after=after, limit=limit + 1)
     items = []
     for row in rows[:limit]:
         event = ApplicationSubmitted.model_validate_json(row["submitted"])
@@ -196,7 +197,7 @@ async def queue(
 
 async def waiting(tx: Transaction, surety_id: str, *, product: str | None = None) -> Waiting:
     """How many `queue` would list in all."""
-    row = await store.count_queue(tx, surety_id, product)
+    row = await reading.count_queue(tx, surety_id, product)
     return Waiting.model_validate(dict(row or {}))
 
 
@@ -211,7 +212,7 @@ async def search(
 ) -> Found:
     """Applications by a part of a name, by contract number or id, the newest first; all for an empty query."""
     (after,) = read_cursor(cursor, UUID)
-    rows = await store.search(tx, surety_id, terms_of(query), status=status, after=after, limit=limit + 1)
+    rows = await reading.search(tx, surety_id, terms_of(query), status=status, after=after, limit=limit + 1)
     items = []
     for row in rows[:limit]:
         event = ApplicationSubmitted.model_validate_json(row["submitted"])
@@ -240,7 +241,7 @@ async def application(
     tx: Transaction, application_id: UUID, surety_id: str, *, private_key: bytes, reference: Reference
 ) -> DeskApplication | None:
     """Everything about one application of this surety; None for any other."""
-    row = await store.one(tx, application_id, surety_id)
+    row = await reading.one(tx, application_id, surety_id)
     if row is None:
         return None
     event = ApplicationSubmitted.model_validate_json(row["submitted"])
@@ -258,7 +259,7 @@ async def application(
         contact=_open_contact(event, row["data_key"], private_key),
         can_write=row["data_key"] is not None,
         findings=findings,
-        outcomes=_outcomes(event, row, findings, await store.guarantees_of(tx, application_id)),
+        outcomes=_outcomes(event, row, findings, await reading.guarantees_of(tx, application_id)),
         queued_at=row["queued_at"],
         decided_at=row["decided_at"],
         decided_by=row["decided_by"],
@@ -268,7 +269,7 @@ async def application(
         withdrawal=row["withdrawal"],
         proposal=_proposal(row),
         approved=_proposal(row, "decided"),
-        rejections=[Rejection(**rejection) for rejection in await store.rejections(tx, application_id)],
+        rejections=[Rejection(**rejection) for rejection in await reading.rejections(tx, application_id)],
         messages=await messages(tx, application_id, surety_id, private_key=private_key) or [],
     )
 
@@ -292,20 +293,20 @@ async def messages(
             person=row["person"],
             text=data_key and sealed.open_text(data_key, row["nonce"], row["ciphertext"], row["message_id"]),
         )
-        for row in await store.messages(tx, application_id)
+        for row in await reading.messages(tx, application_id)
     ]
 
 
 async def to_print(tx: Transaction, surety_id: str, *, cursor: str | None = None, limit: int = 20) -> ToPrint:
     (after,) = read_cursor(cursor, UUID)
-    rows = await store.to_print(tx, surety_id, after, limit + 1)
+    rows = await reading.to_print(tx, surety_id, after, limit + 1)
     items = [_paper(row) for row in rows[:limit]]
     return ToPrint(items=items, next_cursor=page_of(rows, limit, lambda row: (row["certificate_id"],)))
 
 
 async def paper(tx: Transaction, contract_number: str, surety_id: str) -> PaperCertificate | None:
     """One certificate on paper, printed or not; None for any other number."""
-    row = await store.paper(tx, surety_id, contract_number)
+    row = await reading.paper(tx, surety_id, contract_number)
     return _paper(row) if row is not None else None
 
 

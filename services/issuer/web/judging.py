@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from uuid_utils.compat import uuid7
 
 from chassis.web.pages import Site
-from services.issuer import handlers, store
+from services.issuer import handlers, messages, store
 from services.issuer.web.application import Seen, seen_of
 from services.issuer.web.at_desk import AtDesk, at_desk
 from services.issuer.web.refused import Refused, refusals
@@ -106,7 +106,7 @@ async def _write(at: AtDesk, application_id: UUID) -> Response:
     message_id = _drawn(at)
     with refusals() as refused:
         async with at.visit.tx.transaction():
-            await handlers.write_to_contractor(
+            await messages.write_to_contractor(
                 at.visit.tx,
                 application_id,
                 at.typed("text"),

@@ -19,7 +19,7 @@ from chassis.web.problems import documented
 from chassis.web.tokens import Principal, authenticate
 from reference.codes import PRODUCTS
 from schemas.contract_number import is_well_formed, normalise
-from services.issuer import handlers, issuance, views
+from services.issuer import handlers, issuance, messages, views
 
 #: Lines of what can be printed (FORM-14): a reader's database would refuse the rest.
 PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
@@ -259,7 +259,7 @@ def add_messages(router: APIRouter, desk: Desk) -> None:
         async with runtime.transaction() as tx:
             person = await desk.who(tx, request)
             name = f"{application_id}|{person.account_id}|{repeat_key}"
-            await handlers.write_to_contractor(
+            await messages.write_to_contractor(
                 tx,
                 application_id,
                 body.text,

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from chassis.decoding import Refused
+from chassis.postgres import transaction
 from schemas import contract_number
 from schemas.applications import WithdrawalRequested
 from schemas.certificates import CertificateIssued
 from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, Fee, WithdrawalRefused
-from tests.support.builders import a_performance_product, a_product, a_record, an_application
+from services.issuer import handlers
+from tests.support.builders import a_performance_product, a_product, a_record, an_application, received
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked, statements_of
 from tests.support.services import make_service
@@ -126,6 +128,19 @@ async def test_a_second_delivery_issues_no_second_certificate(rules):
     assert len(await rules.told(CertificateIssued)) == 1
     assert len(await rules.told(ApplicationQueued)) == 1
     assert await rules.pool.fetchval("SELECT sum(drawn) FROM number_series") == 1
+
+
+async def test_what_the_rules_decide_or_leave_to_the_desk_is_written_once(rules):
+    batch = [received(event) for event in (an_application(), above_the_limits())]
+
+    async with transaction(rules.pool) as tx:
+        await handlers.decide_applications(tx, batch, issuing=rules.issuing)
+        row = await tx.fetchrow(
+            "SELECT pg_stat_get_xact_tuples_inserted(oid), pg_stat_get_xact_tuples_updated(oid) FROM pg_class "
+            "WHERE oid = 'application'::regclass"
+        )
+
+    assert tuple(row) == (2, 0)
 
 
 async def test_the_same_record_twice_in_one_batch_is_one_certificate(rules):
