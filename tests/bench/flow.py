@@ -8,8 +8,10 @@ from tests.bench.rounds import Round, measure
 from tests.bench.sides import Ours, Reference, Side, applications
 from tests.bench.stand import BARE, JAVA, TEXTBOOK, has_java_compiler, running_stand
 
-#: Connections, statements and group memberships are made before the first round that counts; Java compiles.
+#: Connections and statements are made before the first round that counts; Java compiles.
 _WARM_UP: Final = 1000
+#: Before each turn: who was frozen has lost its place in its group, and the session of its relay.
+_THAW: Final = 500
 #: One message at a time: a round of the others' length would take a minute.
 _TEXTBOOK_SHORTER: Final = 10
 _ASKED: Final = {BARE: "≥ 0.7", TEXTBOOK: "≥ 10", JAVA: "≥ 1"}
@@ -32,7 +34,9 @@ async def flow(count: int, rounds: int) -> Sequence[Figure]:
         for number in range(rounds + 1):
             events = applications(count if number else min(count, _WARM_UP))
             for side in sides:
-                finished = await measure(side, stand, events[: max(1, len(events) // side.shorter)])
+                with stand.alone(*side.parts):
+                    await measure(side, stand, applications(_THAW // side.shorter))
+                    finished = await measure(side, stand, events[: max(1, len(events) // side.shorter)])
                 if number:
                     done[side.name].append(finished)
                     progress.print(f"round {number} of {rounds}, {side.name}: {finished.per_second:,.0f} a second")

@@ -33,6 +33,8 @@ public class Pipe {
     static final String PREFIX = "java-";
     static final int BATCH = 500;
     static final long POLL_MS = 20;
+    /** Frozen while others have their turn, it stays in its group. */
+    static final String SESSION_MS = "300000";
     static final ObjectMapper JSON = new ObjectMapper();
     static final Semaphore COMMITTED = new Semaphore(0);
 
@@ -142,6 +144,7 @@ public class Pipe {
     static void consume(String part) throws Exception {
         Properties told = kafka();
         told.put("group.id", PREFIX + part);
+        told.put("session.timeout.ms", SESSION_MS);
         told.put("enable.auto.commit", "false");
         told.put("auto.offset.reset", "earliest");
         told.put("fetch.max.wait.ms", "100");

@@ -25,6 +25,8 @@ PREFIX: Final = "bare-"
 BATCH: Final = 500
 POLL_SECONDS: Final = 0.02
 POLL_MS: Final = 50
+#: Frozen while others have their turn, it stays in its group.
+SESSION_MS: Final = 300_000
 
 READS: Final = {
     "first": ("decisions", "certificates", "registrations"),
@@ -59,6 +61,7 @@ async def consume(connection: Connection, kafka: Mapping[str, Any], part: str, t
         *(PREFIX + kind for kind in READS[part]),
         **kafka,
         group_id=PREFIX + part,
+        session_timeout_ms=SESSION_MS,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,

@@ -20,6 +20,8 @@ from faststream.security import SASLPlaintext
 
 PREFIX: Final = "textbook-"
 POLL_SECONDS: Final = 0.02
+#: Frozen while others have their turn, it stays in its group.
+SESSION_MS: Final = 300_000
 INSERT: Final = "INSERT INTO {table} (id, value) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
 #: Kind → table, and what is told of each new row.
 HOPS: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
@@ -50,7 +52,13 @@ async def main(part: str, dsn: str, kafka: dict[str, Any], ready: Path) -> None:
         await broker.publish(samples[kind]["value"], PREFIX + kind, key=key, headers=headers)
 
     def subscribe(kind: str, table: str, tells: tuple[str, ...]) -> None:
-        @broker.subscriber(PREFIX + kind, group_id=PREFIX + part, auto_offset_reset="earliest", fetch_max_wait_ms=100)
+        @broker.subscriber(
+            PREFIX + kind,
+            group_id=PREFIX + part,
+            session_timeout_ms=SESSION_MS,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+        )
         async def take(message: KafkaMessage) -> None:
             record: Any = message.raw_message
             async with pool.acquire() as connection, connection.transaction():
