@@ -1,6 +1,7 @@
 """kill -9 of anything at any moment, one after the other, while applications come in."""
 
 import asyncio
+import contextlib
 import os
 import random
 import uuid
@@ -35,7 +36,7 @@ async def test_whoever_is_killed_whenever_nothing_is_lost(stack: RunningStack, t
         sent.add(await send(contractor, ROUND))
         # As much as there is time to look through afterwards.
         await asyncio.wait({killing}, timeout=1)
-    assert await killing == KILLS
+    await killing
 
     await settled(stack, contractor, sent, mails_before, tmp_path)
 
@@ -44,12 +45,15 @@ def _runs(stack: RunningStack, name: str) -> bool:
     return stack.part(name).pid is not None
 
 
-async def _kill(stack: RunningStack, dice: random.Random) -> int:
-    """Each as soon as it runs, and after a pause of its own; how many were killed."""
-    for _ in range(KILLS):
+async def _kill(stack: RunningStack, dice: random.Random) -> None:
+    """As many as asked for, each as soon as it runs and after a pause of its own."""
+    killed = 0
+    while killed < KILLS:
         (victim,) = dice.choices(VICTIMS, WEIGHTS)
         # No wait for anything: when it comes is the fault.
         await asyncio.sleep(dice.uniform(0, 1.5))
         await eventually(partial(_runs, stack, victim), 60)
-        stack.kill(victim)
-    return KILLS
+        # Where nobody has noticed yet that it is dead, nobody was killed.
+        with contextlib.suppress(ProcessLookupError):
+            stack.kill(victim)
+            killed += 1
