@@ -1,15 +1,17 @@
 """Does it get slower when much is stored already?"""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from tests.bench.latency import Times, each, two, until_viewable
 from tests.bench.report import Figure, progress
-from tests.bench.rounds import measure
-from tests.bench.sides import Ours, applications
-from tests.bench.stand import running_stand
+from tests.bench.rounds import SERVERS, measure
+from tests.bench.sides import Connections, Ours, applications
+from tests.bench.stand import Stand, running_stand
 from tests.support.waiting import eventually
 
 #: Certificates in a measured round, and in one that only fills.
@@ -28,7 +30,7 @@ _applications: Final = partial(applications, contractors=1000, offices=_OFFICES)
 
 
 async def growth(count: int, rounds: int) -> Sequence[Figure]:
-    """Rates of rounds of 5,000 on nearly empty tables, and when `count` certificates are stored."""
+    """Rounds of 5,000 on nearly empty tables, and when `count` certificates are stored; and what filling up came to."""
     async with running_stand() as stand, two(stand) as (connections, watching):
         ours = Ours(connections, keeps=True)
         contractor = await stand.running.contractor("bench")
@@ -46,12 +48,15 @@ async def growth(count: int, rounds: int) -> Sequence[Figure]:
 
         await measure(ours, stand, _applications(_ROUND))
         await wave(0)
+        await _tidy(connections)
         empty = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
         soon = [await wave(1 + number) for number in range(rounds)]
-        await _fill_up(ours, count)
+        filled = await _fill_up(ours, stand, count)
+        await _tidy(connections)
         full = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
         late = [await wave(1 + rounds + number) for number in range(rounds)]
     told = f"{count:,} stored"
+    fifth = -(-len(filled) // 5)
     return [
         Figure(
             f"certificates/s, {told}",
@@ -77,23 +82,62 @@ async def growth(count: int, rounds: int) -> Sequence[Figure]:
             )
             for name, permille in {"p50": 500, "p99": 990}.items()
         ),
+        Figure(
+            f"certificates/s while filling up to {count:,}, vacuum and all, the last fifth",
+            [part.per_second for part in filled[-fifth:]],
+            "the first fifth",
+            [part.per_second for part in filled[:fifth]],
+            "≥ 0.8",
+        ),
+        Figure(
+            "… CPU ms a certificate",
+            [part.cpu_ms for part in filled[-fifth:]],
+            "the first fifth",
+            [part.cpu_ms for part in filled[:fifth]],
+            "≤ 1.2",
+        ),
     ]
 
 
-async def _fill_up(ours: Ours, count: int) -> None:
-    """Unmeasured, and looked through in the measured rounds only. The next come before the last are done."""
-    filled = await ours.stored()
-    while filled < count:
-        more = min(_FILL, count - filled)
-        await ours.fill(_applications(more))
-        filled += more
-        await eventually(partial(_has, ours, filled - _FILL // 2), _FILL_SECONDS)
-        await ours.clear()
-        progress.print(f"{await ours.stored():,} of {count:,} stored")
-    await eventually(partial(_has, ours, count), _FILL_SECONDS)
+@dataclass(frozen=True)
+class _Filled:
+    """What one part of filling up came to, vacuums that it set off included."""
+
+    per_second: float
+    cpu_ms: float
+
+
+async def _fill_up(ours: Ours, stand: Stand, count: int) -> list[_Filled]:
+    """One part after the other, looked through in the measured rounds only. The next come before the last are done.
+
+    The first of them had nothing before it, and is not told.
+    """
+    parts: list[_Filled] = []
+    stored = asked = await ours.stored()
+    began, used = time.monotonic(), _cpu_seconds(stand)
+    while stored < count:
+        if more := min(_FILL, count - asked):
+            await ours.fill(_applications(more))
+            asked += more
+        await eventually(partial(_has, ours, asked - _FILL // 2 if asked < count else count), _FILL_SECONDS)
+        now, have, cpu = time.monotonic(), await ours.stored(), _cpu_seconds(stand)
+        parts.append(_Filled((have - stored) / (now - began), (cpu - used) / (have - stored) * 1000))
+        stored, began, used = have, now, cpu
+        progress.print(f"{stored:,} of {count:,} stored, {parts[-1].per_second:,.0f} a second")
     await eventually(partial(ours.is_settled, len(ours.asked)), _FILL_SECONDS)
     await ours.clear()
+    return parts[1:]
 
 
 async def _has(ours: Ours, count: int) -> bool:
     return await ours.stored() >= count
+
+
+def _cpu_seconds(stand: Stand) -> float:
+    return stand.cpu_seconds(*Ours.parts, *SERVERS) or 0.0
+
+
+async def _tidy(connections: Connections) -> None:
+    """What was left to a vacuum is done: no round pays for others."""
+    for name in Ours.parts:
+        await connections[name].execute("VACUUM (ANALYZE)")

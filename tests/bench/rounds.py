@@ -14,7 +14,7 @@ from tests.bench.stand import Stand
 _LOOK_EVERY_SECONDS: Final = 0.02
 #: A round slower than this per second has come to a stop.
 _SLOWEST_PER_SECOND: Final = 20
-_SERVERS: Final = ("postgres", "kafka")
+SERVERS: Final = ("postgres", "kafka")
 
 
 class Wrong(Exception):
@@ -82,7 +82,7 @@ async def _check(side: Side, stand: Stand, faults: Sequence[str]) -> None:
 
 
 def _cpu(side: Side, stand: Stand) -> dict[str, float]:
-    together = {"processes": side.parts, "all": (*side.parts, *_SERVERS)}
+    together = {"processes": side.parts, "all": (*side.parts, *SERVERS)}
     asked = together | {part: (part,) for part in together["all"]}
     used = {name: stand.cpu_seconds(*parts) for name, parts in asked.items()}
     return {name: seconds for name, seconds in used.items() if seconds is not None}
