@@ -12,11 +12,12 @@ SELECT id, id AS application_id, id::text AS number, surety_id, contractor_id, s
     desk_outcome, desk_message, outcomes::text AS outcomes, withdrawal
 FROM application ORDER BY id
 """
+#: What is on paper has an id that no event tells.
 STREAM_GUARANTEES: Final = """
-SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, contractor_id, form,
-    amount_yen, issued_at, fee::text AS fee, key_digest, pepper_id, nullif(content::text, '{}') AS content,
-    nullif(content_sha256, '') AS content_sha256
-FROM guarantee ORDER BY certificate_id
+SELECT CASE form WHEN 'electronic' THEN certificate_id END AS certificate_id, contract_number, version, change_number,
+    application_id, product, surety_id, contractor_id, form, amount_yen, issued_at, fee::text AS fee, key_digest,
+    pepper_id, nullif(content::text, '{}') AS content, nullif(content_sha256, '') AS content_sha256
+FROM guarantee ORDER BY contract_number, version
 """
 STREAM_DATA_KEYS: Final = """
 SELECT application_id, application_id::text AS number, data_key_id, wrapped, shredded_at IS NOT NULL AS shredded
@@ -81,7 +82,7 @@ APPLICATION: Final = KeptTable(
 GUARANTEE: Final = KeptTable(
     "guarantee",
     STREAM_GUARANTEES,
-    ("certificate_id",),
+    ("contract_number", "version"),
     lambda row: f"{row['product']} of application {row['application_id']}",
     # What a certificate on paper says follows from the reference data of its day, which may be gone.
     partly=frozenset({"content", "content_sha256"}),

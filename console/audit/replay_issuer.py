@@ -58,7 +58,7 @@ class IssuerKeeps(Keeping):
     not_replayed = (
         "secrets (keys in the clear, the pepper, what opens contacts and messages), accounts, tokens, sign-ins, "
         "sessions, proposals and rejections (four eyes), who of the desk wrote a message, when paper was printed and a "
-        "key erased, and the outbox"
+        "key erased, the ids of paper, and the outbox"
     )
 
     def __init__(self, shadow: Connection, clock: AsTold) -> None:

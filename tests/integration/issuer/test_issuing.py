@@ -140,6 +140,7 @@ async def test_what_the_rules_decide_or_leave_to_the_desk_is_written_once(rules)
             "WHERE oid = 'application'::regclass"
         )
 
+    assert row is not None
     assert tuple(row) == (2, 0)
 
 

@@ -1,10 +1,12 @@
 """NUM-1 to NUM-7, KEY-2 to KEY-4: numbers and keys."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from uuid_utils.compat import uuid8
 
 from chassis.sealing import CannotOpen, open_with, unb64
 from schemas import authentication_key, contract_number
@@ -86,6 +88,16 @@ def test_the_same_certificate_always_has_the_same_id():
     application = uuid.uuid4()
 
     assert certificate_id(application, "performance", 1) == certificate_id(application, "performance", 1)
+
+
+def test_certificate_ids_ascend_with_the_time_in_their_applications_ids():
+    noon = int(datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp() * 1000)
+    times = [noon, noon + 1, noon + 86_400_000]
+
+    ids = [certificate_id(uuid8(time, 7, 7), product, 1) for time in times for product in ("performance", "advance")]
+
+    assert [id_.int >> 80 for id_ in ids] == [time for time in times for _ in range(2)]
+    assert {(id_.version, id_.variant) for id_ in ids} == {(8, uuid.RFC_4122)}
 
 
 def test_another_application_product_or_version_has_another_id():
