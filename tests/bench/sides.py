@@ -26,7 +26,8 @@ SELECT id, 'name', 'address', 'representative' FROM unnest($1::text[]) AS c (id)
 """
 INSERT_APPLICATIONS = """
 INSERT INTO application (id, contractor_id, surety_id, purchaser_id, submitted, submitted_at)
-SELECT id, contractor_id, 'toto', 'tochigi', submitted::jsonb, now()
+SELECT id, contractor_id, submitted::jsonb ->> 'surety_id', submitted::jsonb #>> '{works,purchaser_id}', submitted::jsonb,
+    now()
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS a (id, contractor_id, submitted)
 """
 INSERT_PRODUCTS = """
@@ -45,11 +46,11 @@ SELECT least(
 
 
 def applications(
-    count: int, *, contractors: int = 100, offices: Sequence[tuple[str, str]] = (("tochigi", "tochigi"),)
+    count: int, *, contractors: int = 100, offices: Sequence[tuple[str, str, str]] = (("toto", "tochigi", "tochigi"),)
 ) -> list[ApplicationSubmitted]:
     """Small enough for the rules to accept every one; one product each, electronic. Of so many contractors, that none
-    comes near what a surety guarantees for one of them, and in turns of so many branches, each with a purchaser, that
-    none runs out of numbers.
+    comes near what a surety guarantees for one of them, and in turns of so many branches of sureties, each with a
+    purchaser, that none runs out of numbers.
     """
     product = a_product(amount_yen=100_000, ratio_percent="40.0")
     return [
@@ -57,12 +58,13 @@ def applications(
             # As intake gives them: in the order of their time.
             uuid7(),
             contractor__id=f"c{n % contractors}",
+            surety_id=surety,
             branch_id=branch,
             works__purchaser_id=purchaser,
             works__price_yen=250_000,
             products=(product,),
         )
-        for n, (branch, purchaser) in zip(range(count), itertools.cycle(offices), strict=False)
+        for n, (surety, branch, purchaser) in zip(range(count), itertools.cycle(offices), strict=False)
     ]
 
 
