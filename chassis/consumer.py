@@ -271,7 +271,7 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         max_poll_interval_ms=MAX_POLL_SECONDS * 1000,
         # A record comes at once; partitions that are given to us wait so long for what was asked before, and whoever is
         # idle asks anew so often.
-        fetch_max_wait_ms=300,
+        fetch_max_wait_ms=400,
         parser=_parse_originals,
         decoder=_keep_records,
         title=group,
