@@ -8,13 +8,17 @@ import base64
 import os
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from schemas.sealed import SealedContact, SealedText
+
+S = TypeVar("S", SealedContact, SealedText)
 
 SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 NONCE_BYTES: Final = 12
@@ -53,6 +57,11 @@ class DataKey:
         """Return (nonce, ciphertext), bound to the id of what the data is about."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce, AESGCM(self.secret).encrypt(nonce, plaintext, about.bytes)
+
+    def seal_as(self, kind: type[S], plaintext: bytes, *, about: UUID) -> S:
+        """The same as a part of an event, which names the key."""
+        nonce, ciphertext = self.seal(plaintext, about=about)
+        return kind(data_key_id=self.id, nonce=b64(nonce), ciphertext=b64(ciphertext))
 
     def open(self, nonce: bytes, ciphertext: bytes, *, about: UUID) -> bytes:
         try:

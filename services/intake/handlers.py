@@ -298,7 +298,6 @@ async def _submitted(
         telephone=form.contact.telephone,
         message=form.message,
     )
-    nonce, ciphertext = data_key.seal(contact.model_dump_json().encode(), about=application_id)
     # A form sends its empty fields, too: blanks are no joint venture.
     jv_name = form.works.jv_name if (form.works.jv_name or "").strip() else None
     works = Works.model_validate({**vars(form.works), "jv_name": jv_name})
@@ -329,7 +328,7 @@ async def _submitted(
             for product, product_form in form.products.chosen().items()
         ),
         completion_mail_wanted=domain.completion_mail_wanted(form, surety),
-        contact=SealedContact(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+        contact=data_key.seal_as(SealedContact, contact.model_dump_json().encode(), about=application_id),
         returned_mail_wanted=form.returned_mail_wanted is True,
         viewed_mail_wanted=form.viewed_mail_wanted is True,
     )

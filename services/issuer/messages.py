@@ -69,26 +69,14 @@ async def write_to_contractor(
             detail="この申込の個人情報の鍵がない（消去済み、または未着の）ため、メッセージを送信できません。",
         )
     data_key = sealed.unwrap(application_id, row["data_key_id"], row["wrapped"], private_key)
-    nonce, ciphertext = data_key.seal(lines.encode(), about=message_id)
-    now = issuing.clock.now()
-    message = Message(
-        message_id=message_id,
-        application_id=application_id,
-        direction="to_contractor",
-        sent_at=now,
-        sent_by=principal.account_id,
-        person=principal.person,
-        data_key_id=data_key.id,
-        nonce=nonce,
-        ciphertext=ciphertext,
-    )
-    if not await store.add_messages(tx, [message]):
-        return
     told = MessageToContractor(
         message_id=message_id,
         application_id=application_id,
-        sent_at=now,
+        sent_at=issuing.clock.now(),
         sent_by=principal.account_id,
-        text=SealedText(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+        text=data_key.seal_as(SealedText, lines.encode(), about=message_id),
     )
+    message = told_message(told, direction="to_contractor", person=principal.person)
+    if not await store.add_messages(tx, [message]):
+        return
     await issuing.outbox.add(tx, [(told, cause_of(row))])

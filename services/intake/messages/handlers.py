@@ -75,28 +75,16 @@ async def write_to_surety(
             "The personal data of this application was erased; nothing can be written about it any more.",
             detail="この申込の個人情報は消去されているため、連絡事項を送信できません。",
         )
-    nonce, ciphertext = data_key.seal(lines.encode(), about=message_id)
-    now = taking.clock.now()
-    message = store.Message(
-        message_id=message_id,
-        application_id=application_id,
-        direction=TO_SURETY,
-        sent_at=now,
-        sent_by=principal.account_id,
-        person=principal.person,
-        data_key_id=data_key.id,
-        nonce=nonce,
-        ciphertext=ciphertext,
-    )
-    if not await store.add(tx, [message]):
-        return
     told = MessageToSurety(
         message_id=message_id,
         application_id=application_id,
-        sent_at=now,
+        sent_at=taking.clock.now(),
         sent_by=principal.account_id,
-        text=SealedText(data_key_id=data_key.id, nonce=sealing.b64(nonce), ciphertext=sealing.b64(ciphertext)),
+        text=data_key.seal_as(SealedText, lines.encode(), about=message_id),
     )
+    message = told_message(told, direction=TO_SURETY, person=principal.person)
+    if not await store.add(tx, [message]):
+        return
     await taking.outbox.add(tx, [(told, current_cause())])
 
 
