@@ -148,17 +148,18 @@ ORDER BY letter.about_id, told.letter
 ON CONFLICT (about_id, letter) DO NOTHING
 """
 
-# A lease runs by the clock of the database, which all processes share: no other clock, however it leaps, ends it.
+# A lease runs by the clock of the database, which all processes share: no other clock, however it leaps, ends it. What
+# is due is asked for once (MATERIALIZED): for each row of a join it would be another letter, claimed and never sent.
 # $1 now, $2 lease, $3 whether a letter whose lease ran out is sent again
 CLAIM_ONE = """
-UPDATE letter SET state = 'sending', attempts = letter.attempts + 1, due_at = now() + $2::interval
-FROM (
+WITH due AS MATERIALIZED (
     SELECT about_id, letter, state AS was FROM letter
     WHERE state IN ('queued', 'sending') AND due_at <= greatest($1, now())
         AND CASE state WHEN 'queued' THEN due_at <= $1 ELSE due_at <= now() AND $3 END
     ORDER BY due_at LIMIT 1
-    FOR UPDATE SKIP LOCKED
-) AS due, delivery
+    FOR UPDATE SKIP LOCKED)
+UPDATE letter SET state = 'sending', attempts = letter.attempts + 1, due_at = now() + $2::interval
+FROM due, delivery
 WHERE letter.about_id = due.about_id AND letter.letter = due.letter
     AND delivery.application_id = letter.application_id
 RETURNING letter.about_id, letter.certificate_id, letter.letter, letter.application_id, letter.contract_number,
@@ -208,16 +209,16 @@ SELECT
     AS data_key
 """
 PARK_WAITING = """
-UPDATE letter SET state = 'parked', record_topic = NULL, record_partition = NULL, record_offset = NULL,
-    record_key = NULL, record_value = NULL, record_headers = NULL
-FROM (
+WITH late AS MATERIALIZED (
     SELECT letter.about_id, letter.letter, delivery.wished_at IS NULL AS without_application,
         record_topic, record_partition, record_offset, record_key, record_value, record_headers
     FROM letter JOIN delivery ON delivery.application_id = letter.application_id
     WHERE letter.state = 'waiting' AND letter.arrived_at <= $1
     ORDER BY letter.arrived_at LIMIT $2
-    FOR UPDATE OF letter SKIP LOCKED
-) AS late
+    FOR UPDATE OF letter SKIP LOCKED)
+UPDATE letter SET state = 'parked', record_topic = NULL, record_partition = NULL, record_offset = NULL,
+    record_key = NULL, record_value = NULL, record_headers = NULL
+FROM late
 WHERE letter.about_id = late.about_id AND letter.letter = late.letter
 RETURNING letter.application_id, letter.certificate_id, letter.letter, letter.correlation_id,
     late.without_application, late.record_topic, late.record_partition, late.record_offset, late.record_key,
@@ -225,11 +226,11 @@ RETURNING letter.application_id, letter.certificate_id, letter.letter, letter.co
 """
 # A repeat of what made them is not kept: see UPSERT_LETTERS.
 FORGET_NOT_WISHED = """
-DELETE FROM letter USING (
+WITH idle AS MATERIALIZED (
     SELECT about_id, letter FROM letter
     WHERE state = 'not_wished' AND letter IN ('returned', 'viewed')
-    LIMIT $1 FOR UPDATE SKIP LOCKED
-) AS idle
+    LIMIT $1 FOR UPDATE SKIP LOCKED)
+DELETE FROM letter USING idle
 WHERE letter.about_id = idle.about_id AND letter.letter = idle.letter
 """
 

@@ -87,6 +87,19 @@ def test_sql_stands_in_stores_only(path):
         assert statements(ast.parse(path.read_text())) == []
 
 
+def test_what_is_taken_up_to_a_limit_is_looked_for_once():
+    """As a part of a join PostgreSQL may look for it once for each row, and takes as many again each time."""
+    taking = [
+        statement
+        for path in SOURCES
+        for statement in statements(ast.parse(path.read_text()))
+        if "LIMIT" in statement and "SKIP LOCKED" in statement
+    ]
+
+    assert len(taking) > 1
+    assert all("AS MATERIALIZED (" in statement for statement in taking)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_a_file_is_read_in_one_sitting(path):
     assert len(path.read_text().splitlines()) <= LONGEST

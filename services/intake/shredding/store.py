@@ -43,11 +43,11 @@ WHERE contractor_id = $1 AND fingerprint <> '' AND (
 """
 # A time beyond the next one was noted by a clock that was wrong. $1 now, $2 next time, $3 how many
 TAKE_DUE = """
-UPDATE shredding SET tell_again_at = CASE WHEN $2 < tell_until THEN $2::timestamptz END
-FROM (
+WITH due AS MATERIALIZED (
     SELECT application_id FROM shredding WHERE tell_again_at <= $1 OR tell_again_at > $2 ORDER BY tell_again_at LIMIT $3
-    FOR UPDATE SKIP LOCKED
-) AS due
+    FOR UPDATE SKIP LOCKED)
+UPDATE shredding SET tell_again_at = CASE WHEN $2 < tell_until THEN $2::timestamptz END
+FROM due
 WHERE shredding.application_id = due.application_id
 RETURNING shredding.application_id
 """

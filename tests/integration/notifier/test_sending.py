@@ -10,7 +10,10 @@ import pytest
 from chassis.outbox import unpack
 from schemas.notifications import MailSent, MailUndeliverable
 from services.notifier.domain import GivenUp, Sent
+from tests.support.databases import Databases
 
+#: The sixth is planned for any arguments, and no more.
+EXECUTIONS_UNTIL_A_PLAN_IS_KEPT = 6
 THREE = 3
 
 
@@ -55,6 +58,22 @@ async def test_letters_in_a_row_share_a_connection(world: Any, a_case: Callable[
     await world.send_due()
 
     assert (len(world.post.letters), world.post.connections) == (THREE, 1)
+
+
+async def test_a_sender_claims_one_letter_however_the_database_plans_it(
+    world: Any, a_case: Callable[..., Any]
+) -> None:
+    """What PostgreSQL plans for an empty table, and keeps, asks what is due again for each letter there is."""
+    await world.pool.execute("VACUUM ANALYZE letter")
+    await world.pool.execute("VACUUM ANALYZE delivery")
+    for _ in range(EXECUTIONS_UNTIL_A_PLAN_IS_KEPT):
+        await world.send_due()
+    for _ in range(THREE):
+        await world.take(*a_case().halves)
+
+    await world.send_due()
+
+    assert len(world.post.letters) == THREE
 
 
 async def test_a_refused_letter_does_not_spoil_the_connection_for_the_next(
@@ -363,21 +382,21 @@ async def test_a_stop_brings_the_letter_in_hand_to_its_end(world: Any, a_case: C
 
 
 async def test_an_outcome_is_noted_when_the_database_comes_back(
-    world: Any, a_case: Callable[..., Any], database: Any, eventually: Callable[..., Any]
+    world: Any, a_case: Callable[..., Any], databases: Databases, eventually: Callable[..., Any]
 ) -> None:
     case = a_case()
     await world.take(*case.halves)
     world.post.gate = asyncio.Event()
     running = asyncio.create_task(world.sender().run(world.progress))
     await world.post.reached.wait()
-    await database.take_away()
+    await databases.take_away("notifier")
     world.post.gate.set()
 
     async def was_taken_over() -> bool:
         return len(world.post.letters) == 1
 
     await eventually(was_taken_over)
-    await database.give_back()
+    await databases.give_back("notifier")
 
     async def is_noted() -> bool:
         return bool(await world.state(case) == "sent")
