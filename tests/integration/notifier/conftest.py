@@ -2,13 +2,11 @@
 
 import asyncio
 import itertools
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -22,8 +20,7 @@ from chassis import migrations, sealing
 from chassis.consumer import Consumer
 from chassis.lifecycle import Progress
 from chassis.outbox import unpack
-from chassis.postgres import SESSION, Pool
-from deploy.local.postgres import LocalPostgres
+from chassis.postgres import Pool
 from deploy.local.state import free_port
 from reference import reader
 from schemas import topics
@@ -42,6 +39,7 @@ from services.notifier.ledger import Ledger
 from services.notifier.sender import Bell, Pause, RingingOutbox, Sender
 from services.notifier.smtp import Server
 from services.notifier.sweeper import Sweeper
+from tests.support.databases import Databases
 
 START = datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
 FILES = migrations.files_of("notifier", ("chassis_0001_outbox",))
@@ -52,63 +50,10 @@ BRANCHES = {"toto": "tochigi", "nankai": "okinawa"}
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[LocalPostgres]:
-    with tempfile.TemporaryDirectory(prefix="akashi-notifier-") as folder:
-        Path(folder).chmod(0o711)
-        with LocalPostgres(Path(folder) / "postgres", free_port()) as server:
-            yield server
-
-
-@pytest.fixture(scope="session")
-async def template(postgres: LocalPostgres) -> str:
-    """A migrated database that each test gets a copy of."""
-    admin = await asyncpg.connect(postgres.dsn())
-    await admin.execute("CREATE DATABASE notifier_template")
-    await admin.close()
-    connection = await asyncpg.connect(postgres.dsn("notifier_template"))
-    await migrations.migrate(connection, FILES)
-    await connection.close()
-    return "notifier_template"
-
-
-@dataclass
-class Database:
-    """A test's own database, which can be taken away and given back."""
-
-    postgres: LocalPostgres
-    name: str
-
-    async def run(self, *statements: str) -> None:
-        admin = await asyncpg.connect(self.postgres.dsn())
-        try:
-            for statement in statements:
-                await admin.execute(statement)
-        finally:
-            await admin.close()
-
-    async def take_away(self) -> None:
-        await self.run(
-            f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS false",
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}'",
-        )
-
-    async def give_back(self) -> None:
-        await self.run(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
-
-
 @pytest.fixture
-async def database(postgres: LocalPostgres, template: str) -> AsyncIterator[Database]:
-    database = Database(postgres, f"notifier_{uuid4().hex[:12]}")
-    await database.run(f"CREATE DATABASE {database.name} TEMPLATE {template}")
-    yield database
-    await database.run(f"DROP DATABASE {database.name} WITH (FORCE)")
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    dsn = database.postgres.dsn(database.name)
-    async with asyncpg.create_pool(dsn, min_size=0, max_size=16, server_settings=dict(SESSION)) as pool:
+async def pool(databases: Databases) -> AsyncIterator[Pool]:
+    await databases.fresh("notifier")
+    async with asyncpg.create_pool(**databases.address("notifier"), min_size=0, max_size=16) as pool:
         yield pool
 
 

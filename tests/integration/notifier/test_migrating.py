@@ -9,6 +9,7 @@ import pytest
 
 from chassis import migrations
 from services.notifier import store
+from tests.support.databases import Databases
 
 #: As the release before writes: its columns, and the key it knows.
 OLD_DELIVERY = """
@@ -24,14 +25,12 @@ ON CONFLICT (certificate_id, letter) DO UPDATE SET state = 'waiting' WHERE lette
 
 
 @pytest.fixture
-async def connection(database: Any) -> AsyncIterator[Any]:
+async def connection(databases: Databases) -> AsyncIterator[Any]:
     """A database that has nothing yet."""
-    name = f"bare_{uuid4().hex[:12]}"
-    await database.run(f"CREATE DATABASE {name}")
-    connection = await asyncpg.connect(database.postgres.dsn(name))
+    await databases.fresh("notifier", migrated=False)
+    connection = await asyncpg.connect(**databases.address("notifier"))
     yield connection
     await connection.close()
-    await database.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def write_as_the_release_before(connection: Any) -> Any:
