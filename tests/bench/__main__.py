@@ -20,7 +20,7 @@ from tests.bench.flow import flow
 from tests.bench.growth import growth
 from tests.bench.latency import latency
 from tests.bench.mails import mailing
-from tests.bench.processes import processes
+from tests.bench.processes import memory, processes
 from tests.bench.replay import replaying
 from tests.bench.report import Figure, document_of, progress, table_of
 from tests.bench.requests import accepting, looking_up
@@ -40,6 +40,7 @@ FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "scaling": ("More issuers, with a credit check of 50 ms", scaling, 20_000),
     "growth": ("With much stored already", growth, 100_000),
     "processes": ("What the services take", processes, 5000),
+    "memory": ("What the services take in the long run", memory, 5000),
 }
 
 

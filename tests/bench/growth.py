@@ -11,7 +11,7 @@ from uuid import UUID
 from tests.bench.latency import Times, each, two, until_viewable
 from tests.bench.report import Figure, progress
 from tests.bench.rounds import SERVERS, measure
-from tests.bench.sides import Connections, Ours, applications
+from tests.bench.sides import Connections, Ours, many_applications
 from tests.bench.stand import Stand, running_stand
 from tests.support.waiting import eventually
 
@@ -22,15 +22,6 @@ _FILL_SECONDS: Final = 300
 #: Applications of a wave, and how many come in a second: far less than any machine sustains.
 _WAVE: Final = 400
 _PER_SECOND: Final = 40
-#: Surety, branch and purchaser, by how many numbers each branch may give in a year: a million together.
-_OFFICES: Final = (
-    *[("toto", "tokyo", "mlit"), ("toto", "tochigi", "tochigi"), ("nankai", "okinawa", "yomitan")] * 2,
-    ("toto", "ibaraki", "omitama"),
-    ("toto", "aomori", "nambu-aomori"),
-    ("toto", "chiba", "shirako"),
-    ("nankai", "osaka", "mlit"),
-)
-_applications: Final = partial(applications, contractors=1000, offices=_OFFICES)
 
 
 async def growth(count: int, rounds: int) -> Sequence[Figure]:
@@ -50,14 +41,14 @@ async def growth(count: int, rounds: int) -> Sequence[Figure]:
             await ours.clear()
             return {one: seen[one] - at for one, (at, _) in accepted.items()}
 
-        await measure(ours, stand, _applications(_ROUND))
+        await measure(ours, stand, many_applications(_ROUND))
         await wave(0)
         await _tidy(connections)
-        empty = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
+        empty = [await measure(ours, stand, many_applications(_ROUND)) for _ in range(rounds)]
         soon = [await wave(1 + number) for number in range(rounds)]
         filled = await _fill_up(ours, stand, count)
         await _tidy(connections)
-        full = [await measure(ours, stand, _applications(_ROUND)) for _ in range(rounds)]
+        full = [await measure(ours, stand, many_applications(_ROUND)) for _ in range(rounds)]
         late = [await wave(1 + rounds + number) for number in range(rounds)]
     told = f"{count:,} stored"
     fifth = -(-len(filled) // 5)
@@ -125,7 +116,7 @@ async def _fill_up(ours: Ours, stand: Stand, count: int) -> list[_Filled]:
     began, used = time.monotonic(), _cpu_seconds(stand)
     while stored < count:
         if more := min(_FILL, count - asked):
-            await ours.fill(_applications(more))
+            await ours.fill(many_applications(more))
             asked += more
         await eventually(partial(_has, ours, asked - _FILL // 2 if asked < count else count), _FILL_SECONDS)
         now, have, cpu = time.monotonic(), await ours.stored(), _cpu_seconds(stand)

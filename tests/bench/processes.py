@@ -10,8 +10,9 @@ from typing import Final
 
 from deploy.local.stack import SERVICES
 from deploy.local.status import Stage
+from schemas.applications import ApplicationSubmitted
 from tests.bench.report import Figure, progress
-from tests.bench.sides import Ours, applications
+from tests.bench.sides import Ours, applications, many_applications
 from tests.bench.stand import Stand, running_stand
 from tests.support.waiting import eventually
 
@@ -39,18 +40,8 @@ async def processes(count: int, rounds: int) -> Sequence[Figure]:
                 resting[name].append(_megabytes(stand, name))
             for name in SERVICES:
                 started[name].append(await _restarted(stand, name))
-            ours = Ours(connections)
-            await ours.fill(applications(count))
-            peaks = dict.fromkeys(SERVICES, 0.0)
-
-            async def settled(ours: Ours = ours, stand: Stand = stand, peaks: dict[str, float] = peaks) -> bool:
-                for name in SERVICES:
-                    peaks[name] = max(peaks[name], _megabytes(stand, name))
-                return await ours.is_settled(count)
-
-            await eventually(settled, _SETTLE_SECONDS, every_seconds=_LOOK_EVERY_SECONDS)
-            for name in SERVICES:
-                loaded[name].append(peaks[name])
+            for name, peak in (await _peaks(stand, Ours(connections), applications(count))).items():
+                loaded[name].append(peak)
         progress.print(f"round {number + 1} of {rounds}")
     return [
         Figure(f"{what}, {name}", figures[name], asked=asked)
@@ -63,6 +54,44 @@ async def processes(count: int, rounds: int) -> Sequence[Figure]:
         )
         for name in SERVICES
     ]
+
+
+async def memory(count: int, rounds: int) -> Sequence[Figure]:
+    """Megabytes at most while so many certificates go through, twice as many rounds after each other in one life of the
+    services: the second half of them beside the first. A round before both fills what fills once.
+    """
+    peaks: list[dict[str, float]] = []
+    async with running_stand(without=("witness",)) as stand, stand.connected() as connections:
+        ours = Ours(connections, keeps=True)
+        for number in range(1 + 2 * rounds):
+            peaks.append(await _peaks(stand, ours, many_applications(count)))
+            told = ", ".join(f"{name} {peak:.0f}" for name, peak in peaks[-1].items())
+            progress.print(f"round {number} of {2 * rounds}: {told} MB")
+            await ours.clear()
+    return [
+        Figure(
+            f"MB at most, {name}: of {2 * count * rounds:,} certificates the second half",
+            [peak[name] for peak in peaks[1 + rounds :]],
+            "the first half",
+            [peak[name] for peak in peaks[1 : 1 + rounds]],
+            "≤ 1.1",
+        )
+        for name in SERVICES
+    ]
+
+
+async def _peaks(stand: Stand, ours: Ours, events: Sequence[ApplicationSubmitted]) -> dict[str, float]:
+    """Megabytes at most of each service until all have their certificates."""
+    await ours.fill(events)
+    peaks = dict.fromkeys(SERVICES, 0.0)
+
+    async def settled() -> bool:
+        for name in SERVICES:
+            peaks[name] = max(peaks[name], _megabytes(stand, name))
+        return await ours.is_settled(len(events))
+
+    await eventually(settled, _SETTLE_SECONDS, every_seconds=_LOOK_EVERY_SECONDS)
+    return peaks
 
 
 async def _restarted(stand: Stand, name: str) -> float:

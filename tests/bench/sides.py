@@ -3,7 +3,8 @@
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
@@ -66,6 +67,18 @@ def applications(
         )
         for n, (surety, branch, purchaser) in zip(range(count), itertools.cycle(offices), strict=False)
     ]
+
+
+#: Surety, branch and purchaser, by how many numbers each branch may give in a year: a million together.
+_OFFICES: Final = (
+    *[("toto", "tokyo", "mlit"), ("toto", "tochigi", "tochigi"), ("nankai", "okinawa", "yomitan")] * 2,
+    ("toto", "ibaraki", "omitama"),
+    ("toto", "aomori", "nambu-aomori"),
+    ("toto", "chiba", "shirako"),
+    ("nankai", "osaka", "mlit"),
+)
+#: Of so many contractors and branches that a year of rounds may follow.
+many_applications: Final = partial(applications, contractors=1000, offices=_OFFICES)
 
 
 class Side(Protocol):
