@@ -27,8 +27,11 @@ status: bootstrap ## Show how every part is
 logs: bootstrap ## Show the end of a part's log (PART=intake)
 	@$(BIN)/akashi logs $(PART)
 
-test: bootstrap ## Run the tests (STACK=containers uses Docker, JOBS= at once, ARGS= goes to pytest)
-	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+# Several at once; a file's tests one after the other.
+PYTEST = $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
+
+test: bootstrap ## Run the tests, faults aside (STACK=containers uses Docker, JOBS= at once, ARGS= goes to pytest)
+	AKASHI_TEST_STACK=$(STACK) $(PYTEST) $(ARGS)
 
 lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/ruff check
@@ -40,9 +43,13 @@ lint: bootstrap ## Lint, types, rules between rooms, generated files
 
 check: lint test ## Everything that must hold: lint, then test
 
-fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to
+fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to (QUICK=1: a few times)
+ifdef QUICK
+	$(PYTEST) $(or $(ARGS),tests/fault)
+else
 	AKASHI_FAULT_KILLS=$(or $(KILLS),200) AKASHI_FAULT_APPLICATIONS=$(or $(APPLICATIONS),2000) AKASHI_FAULT_EACH_STEP=1 \
 	AKASHI_FAULT_SWALLOWED_SECONDS=70 $(BIN)/pytest $(or $(ARGS),tests/fault)
+endif
 
 soak: bootstrap ## Do everything at once that can go wrong (MINUTES=30, SEED=1 chooses what)
 	AKASHI_SOAK_MINUTES=$(or $(MINUTES),30) AKASHI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/fault/test_soak.py

@@ -60,9 +60,7 @@ async def test_letters_in_a_row_share_a_connection(world: Any, a_case: Callable[
     assert (len(world.post.letters), world.post.connections) == (THREE, 1)
 
 
-async def test_a_sender_claims_one_letter_however_the_database_plans_it(
-    world: Any, a_case: Callable[..., Any]
-) -> None:
+async def test_a_sender_claims_one_letter_however_the_database_plans_it(world: Any, a_case: Callable[..., Any]) -> None:
     """What PostgreSQL plans for an empty table, and keeps, asks what is due again for each letter there is."""
     await world.pool.execute("VACUUM ANALYZE letter")
     await world.pool.execute("VACUUM ANALYZE delivery")
