@@ -9,10 +9,10 @@ from typing import Any
 
 import asyncpg
 
-from chassis.migrations import files_of, migrate
+from chassis.migrations import migrate
 from console import store
 from console.environment import Stack
-from console.services import make_service
+from console.services import migrations_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Migration:
 async def apply(stack: Stack, service: str) -> list[str]:
     """Apply what is missing and return its names. Safe beside running services, and beside itself."""
     async with store.connect(stack, service) as connection:
-        return await migrate(connection, _files(service))
+        return await migrate(connection, migrations_of(service))
 
 
 async def status(stack: Stack, service: str) -> list[Migration]:
@@ -39,7 +39,7 @@ async def status(stack: Stack, service: str) -> list[Migration]:
             rows = await connection.fetch(store.SELECT_APPLIED)
         except asyncpg.UndefinedTableError:
             rows = []
-    return states(service, _files(service), {row["name"]: dict(row) for row in rows})
+    return states(service, migrations_of(service), {row["name"]: dict(row) for row in rows})
 
 
 def states(service: str, files: Sequence[Path], applied: Mapping[str, Mapping[str, Any]]) -> list[Migration]:
@@ -59,7 +59,3 @@ def states(service: str, files: Sequence[Path], applied: Mapping[str, Mapping[st
         if name not in names
     ]
     return found
-
-
-def _files(service: str) -> tuple[Path, ...]:
-    return files_of(service, make_service(service).shared_tables)

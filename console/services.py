@@ -3,14 +3,15 @@
 import importlib
 import tempfile
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from chassis.migrations import files_of
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from deploy.local.problem import Problem
 from deploy.secrets import SERVICES, make_secrets
 
-__all__ = ["SERVICES", "known_services", "make_service"]
+__all__ = ["SERVICES", "known_services", "make_service", "migrations_of"]
 
 #: No variable begins so: a service is put together alike on every machine.
 _NO_ENVIRONMENT: Final = "AKASHI_NOT_FROM_THE_ENVIRONMENT_"
@@ -25,22 +26,31 @@ def known_services(names: list[str] | None) -> tuple[str, ...]:
 
 def make_service(name: str) -> Service:
     """A service as its `app.py` wires it, with secrets of its own that are thrown away."""
-    try:
-        app = importlib.import_module(f"services.{name}.app")
-        settings_module = importlib.import_module(f"services.{name}.settings")
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("services"):
-            raise Problem(f"The service {name} is not in this installation: {error.name} is missing.") from None
-        raise Problem(
-            f"The service {name} can't be put together without {error.name}: "
-            f"install the dependency group {name}, too (`uv sync --group {name}`)."
-        ) from None
+    app = _module(name, "app")
+    settings_module = _module(name, "settings")
     with tempfile.TemporaryDirectory(prefix="akashi-") as folder:
         make_secrets(Path(folder))
         settings = _settings_class(settings_module.__dict__, settings_module.__name__)(
             _env_prefix=_NO_ENVIRONMENT, secrets_dir=Path(folder) / name
         )
         return cast("Service", app.make_service(settings))
+
+
+def migrations_of(name: str) -> tuple[Path, ...]:
+    """A service's migrations, those of the chassis first, in the order in which they are applied."""
+    return files_of(name, _module(name, "app").SHARED_TABLES)
+
+
+def _module(service: str, name: str) -> Any:
+    try:
+        return importlib.import_module(f"services.{service}.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("services"):
+            raise Problem(f"The service {service} is not in this installation: {error.name} is missing.") from None
+        raise Problem(
+            f"The service {service} can't be put together without {error.name}: "
+            f"install the dependency group {service}, too (`uv sync --group {service}`)."
+        ) from None
 
 
 def _settings_class(names: dict[str, object], module: str) -> type[ServiceSettings]:

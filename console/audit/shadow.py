@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chassis.migrations import files_of, migrate
+from chassis.migrations import migrate
 from chassis.postgres import UNAVAILABLE
 from console.environment import Stack
-from console.services import make_service
+from console.services import migrations_of
 from console.store import STILL_NEEDED, Connection, connect
 from deploy.databases import ensure_role
 from deploy.local.problem import Problem
@@ -87,7 +87,7 @@ async def open_shadow(stack: Stack, service: str = "registry") -> AsyncIterator[
                 await admin.execute(MAKE.format(name=name, service=service))
             lent = _lent(stack, name, password)
             async with connect(lent, service, role=name, idle_in_transaction_timeout="0") as connection:
-                await migrate(connection, files_of(service, make_service(service).shared_tables))
+                await migrate(connection, migrations_of(service))
                 await connection.execute(HURRY)
                 shadow = Shadow(name, connection, admin)
                 yield shadow

@@ -1,6 +1,7 @@
 """Intake, put together. The only place that constructs and wires."""
 
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from chassis.consumer import Reading
@@ -42,6 +43,9 @@ from services.intake.web.documents import Printer
 from services.intake.web.linked import LINKS
 from services.intake.web.routes import FORM_DEFINITIONS, Counter, make_router
 
+#: Of `chassis/sql`, those that its own migrations stand on.
+SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
+
 
 def make_service(settings: IntakeSettings) -> Service:
     """Raises `SecretMissing` or `InvalidReference` before anything starts."""
@@ -64,7 +68,7 @@ def make_service(settings: IntakeSettings) -> Service:
     return Service(
         runtime=runtime,
         title="Takes contractors' applications and shows what became of them (受付)",
-        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+        shared_tables=SHARED_TABLES,
         routers=(
             make_router(counter),
             letters.make_router(counter),

@@ -1,6 +1,7 @@
 """The issuer, put together. The only place that constructs and wires."""
 
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from chassis.consumer import Gatherer, Reading
@@ -19,6 +20,9 @@ from services.issuer.settings import IssuerSettings
 from services.issuer.web import pages
 from services.issuer.web.linked import LINKS
 from services.issuer.web.routes import Desk, make_router
+
+#: Of `chassis/sql`, those that its own migrations stand on.
+SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
 
 
 def make_service(settings: IssuerSettings) -> Service:
@@ -61,7 +65,7 @@ def make_service(settings: IssuerSettings) -> Service:
     return Service(
         runtime=runtime,
         title="Decides applications and issues certificates (保証会社)",
-        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+        shared_tables=SHARED_TABLES,
         routers=(make_router(desk), pages.make_router(site, desk)),
         site=CompletePortal(site),
         links=LINKS,

@@ -1,6 +1,7 @@
 """The notifier, put together. The only place that constructs and wires."""
 
 from functools import partial
+from typing import Final
 
 from chassis.consumer import Reading
 from chassis.service import Service, Task, make_runtime
@@ -17,6 +18,9 @@ from services.notifier.sender import Bell, Pause, RingingOutbox, Sender
 from services.notifier.settings import NotifierSettings
 from services.notifier.smtp import Server
 from services.notifier.sweeper import GROUP, Sweeper
+
+#: Of `chassis/sql`, those that its own migrations stand on.
+SHARED_TABLES: Final = ("chassis_0001_outbox",)
 
 
 def make_service(settings: NotifierSettings) -> Service:
@@ -48,7 +52,7 @@ def make_service(settings: NotifierSettings) -> Service:
     return Service(
         runtime=runtime,
         title="Tells contractors by mail what became of their applications and certificates",
-        shared_tables=("chassis_0001_outbox",),
+        shared_tables=SHARED_TABLES,
         routers=(),
         readings=(make_reading(noticing),),
         tasks=(*make_senders(settings, ledger, bell), Task("sweeper", sweeper.run, settings.sweep_every_seconds + 120)),

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 from chassis.consumer import Reading
@@ -20,6 +21,9 @@ from services.registry.settings import RegistrySettings
 from services.registry.web import log_files, pages
 from services.registry.web.routes import ReadingRoom, make_router
 from transparency.signatures import SignerKey, VerifierKey
+
+#: Of `chassis/sql`, those that its own migrations stand on.
+SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
 
 
 def make_service(settings: RegistrySettings) -> Service:
@@ -74,7 +78,7 @@ def make_service(settings: RegistrySettings) -> Service:
     return Service(
         runtime=runtime,
         title="Records certificates and shows them to purchasers (登録・閲覧)",
-        shared_tables=("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
+        shared_tables=SHARED_TABLES,
         routers=(make_router(room), log_files.make_router(runtime, log_key.verifier), pages.make_router(site, room)),
         site=CompletePortal(site),
         readings=(reading,),

@@ -2,26 +2,19 @@
 
 import asyncio
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
 
-from chassis import migrations
+from chassis.migrations import migrate
 from chassis.postgres import SESSION
+from console.services import migrations_of
 from deploy.databases import ensure_databases
 from deploy.secrets import SERVICES
 from tests.support.keys import Keyring
 from tests.support.stack import Server
 
-#: Which tables of the chassis each service has, as its `app.py` says.
-SHARED_TABLES: Final[dict[str, Sequence[str]]] = {
-    "intake": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
-    "issuer": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
-    "registry": ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in"),
-    "notifier": ("chassis_0001_outbox",),
-}
 #: Another one after every change of the tables themselves, of what belongs to them and of who may use them.
 SHAPE: Final = """
 SELECT md5(string_agg(made, ' ' ORDER BY made)) FROM (
@@ -150,7 +143,7 @@ class Databases:
                 await connection.execute(f'CREATE DATABASE "{name}" OWNER "{service}" TEMPLATE template0')
             connection = await asyncpg.connect(**self.address(service, name))
             try:
-                await migrations.migrate(connection, migrations.files_of(service, SHARED_TABLES[service]))
+                await migrate(connection, migrations_of(service))
             finally:
                 await connection.close()
             await self._until_left(name)

@@ -9,9 +9,10 @@ import asyncpg
 import pytest
 
 from chassis.kafka_topics import declared
-from chassis.migrations import files_of, migrate
+from chassis.migrations import migrate
 from chassis.outbox import Outbox
 from chassis.postgres import transaction
+from console.services import migrations_of
 from schemas import topics
 from services.intake.shredding import handlers
 from services.intake.shredding import store as shreddings
@@ -26,7 +27,6 @@ from tests.support.builders import (
 )
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked
-from tests.support.databases import SHARED_TABLES
 from tests.support.pages import signed_in
 from tests.support.waiting import eventually
 
@@ -316,7 +316,7 @@ async def test_a_tombstone_of_nothing_is_parked_by_the_issuer(issuer):
 
 
 async def test_keys_of_the_issuers_release_before_are_kept_and_its_statements_still_work(databases):
-    files = files_of("issuer", SHARED_TABLES["issuer"])
+    files = migrations_of("issuer")
     await databases.fresh("issuer", migrated=False)
     connection = await asyncpg.connect(**databases.address("issuer"))
     before, after = uuid.uuid4(), uuid.uuid4()

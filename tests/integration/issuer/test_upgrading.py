@@ -5,13 +5,13 @@ import json
 import asyncpg
 import pytest
 
-from chassis.migrations import files_of, migrate
+from chassis.migrations import migrate
 from chassis.postgres import transaction
+from console.services import migrations_of
 from services.issuer import views
 from tests.support.builders import a_performance_product, a_product, an_application
-from tests.support.databases import SHARED_TABLES
 
-FILES = files_of("issuer", SHARED_TABLES["issuer"])
+FILES = migrations_of("issuer")
 BEFORE = [file for file in FILES if file.name < "issuer_0002"]
 
 

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from chassis import migrations, sealing
+from chassis import sealing
 from chassis.consumer import Consumer
 from chassis.lifecycle import Progress
 from chassis.outbox import unpack
@@ -42,7 +42,6 @@ from services.notifier.sweeper import Sweeper
 from tests.support.databases import Databases
 
 START = datetime(2026, 4, 1, 0, 0, tzinfo=UTC)
-FILES = migrations.files_of("notifier", ("chassis_0001_outbox",))
 LEASE_SECONDS = 60.0
 BRANCHES = {"toto": "tochigi", "nankai": "okinawa"}
 

@@ -7,7 +7,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from chassis import migrations
+from chassis.migrations import migrate
+from console.services import migrations_of
 from services.notifier import store
 from tests.support.databases import Databases
 
@@ -41,11 +42,11 @@ async def write_as_the_release_before(connection: Any) -> Any:
 
 
 async def test_letters_of_the_release_before_keep_their_place_in_the_ledger(connection: Any) -> None:
-    files = migrations.files_of("notifier", ("chassis_0001_outbox",))
-    await migrations.migrate(connection, [file for file in files if "notifier_0002" not in file.name])
+    files = migrations_of("notifier")
+    await migrate(connection, [file for file in files if "notifier_0002" not in file.name])
     certificate_id, application_id = await write_as_the_release_before(connection)
 
-    assert await migrations.migrate(connection, files) == ["notifier_0002_more_letters.sql"]
+    assert await migrate(connection, files) == ["notifier_0002_more_letters.sql"]
 
     (row,) = await connection.fetch("SELECT * FROM letter")
     assert (row["about_id"], row["letter"], row["state"]) == (certificate_id, "completion", "sent")
@@ -54,7 +55,7 @@ async def test_letters_of_the_release_before_keep_their_place_in_the_ledger(conn
 
 
 async def test_the_release_before_writes_on_and_repeats_nothing(connection: Any) -> None:
-    await migrations.migrate(connection, migrations.files_of("notifier", ("chassis_0001_outbox",)))
+    await migrate(connection, migrations_of("notifier"))
 
     certificate_id, application_id = await write_as_the_release_before(connection)
     await connection.execute(OLD_LETTER, certificate_id, application_id, "<again@a.example>")
