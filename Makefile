@@ -6,8 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where the tests find their broker and database: local (no Docker) or containers.
 STACK ?= local
-# How many tests run at once: each has a broker and a database of its own, and takes 1.5 GB of memory. 0: one after the other.
-JOBS ?= auto
+# How many tests run at once, at most four: one more than there are processors, because tests wait, too. Each has a broker
+# and a database of its own, and takes 1.5 GB of memory. 0: one after the other.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +28,8 @@ status: bootstrap ## Show how every part is
 logs: bootstrap ## Show the end of a part's log (PART=intake)
 	@$(BIN)/akashi logs $(PART)
 
-# Several at once; a file's tests one after the other.
-PYTEST = $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile
-
 test: bootstrap ## Run the tests, faults aside (STACK=containers uses Docker, JOBS= at once, ARGS= goes to pytest)
-	AKASHI_TEST_STACK=$(STACK) $(PYTEST) $(ARGS)
+	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/ruff check
@@ -45,7 +43,7 @@ check: lint test ## Everything that must hold: lint, then test
 
 fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to (QUICK=1: a few times)
 ifdef QUICK
-	$(PYTEST) $(or $(ARGS),tests/fault)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(or $(ARGS),tests/fault)
 else
 	AKASHI_FAULT_KILLS=$(or $(KILLS),200) AKASHI_FAULT_APPLICATIONS=$(or $(APPLICATIONS),2000) AKASHI_FAULT_EACH_STEP=1 \
 	AKASHI_FAULT_SWALLOWED_SECONDS=70 $(BIN)/pytest $(or $(ARGS),tests/fault)

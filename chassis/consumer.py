@@ -185,7 +185,8 @@ class Consumer:
                 if self._stopping.is_set() or time.monotonic() + delay > give_back_at:
                     raise
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), delay)
+                    async with asyncio.timeout(delay):
+                        await self._stopping.wait()
                 delay = min(delay * 2, 5.0)
                 self._progress.beat()
             else:

@@ -100,7 +100,8 @@ class Relay:
                     await self._publish_oldest(connection, producer)
             finally:
                 with contextlib.suppress(KafkaError, TimeoutError):
-                    await asyncio.wait_for(producer.stop(), timeout=5)
+                    async with asyncio.timeout(5):
+                        await producer.stop()
         finally:
             connection.terminate()
 
@@ -116,7 +117,8 @@ class Relay:
             self._looked_in_vain += 1
             pause = POLL_SECONDS if self._looked_in_vain < IDLE_AFTER else IDLE_POLL_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._outbox.committed.wait(), timeout=pause)
+                async with asyncio.timeout(pause):
+                    await self._outbox.committed.wait()
             return
         self._looked_in_vain = 0
         sent = [

@@ -285,11 +285,13 @@ class _Running:
         if self.broker is not None:
             with contextlib.suppress(TimeoutError, KafkaError):
                 # Longer than FastStream itself waits for the batch: cut off in between, it would not leave its group.
-                await asyncio.wait_for(self.broker.stop(), timeout=self.runtime.settings.drain_seconds + 5)
+                async with asyncio.timeout(self.runtime.settings.drain_seconds + 5):
+                    await self.broker.stop()
         await self.background.stop()
         if self.runtime.pool is not None:
             with contextlib.suppress(TimeoutError, *UNAVAILABLE):
-                await asyncio.wait_for(self.runtime.pool.close(), timeout=5)
+                async with asyncio.timeout(5):
+                    await self.runtime.pool.close()
         log.info("service.down")
 
     async def missing(self) -> list[str]:

@@ -180,7 +180,8 @@ async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> 
         raise await unreachable(kafka, error) from None
     finally:
         with contextlib.suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), timeout=5)
+            async with asyncio.timeout(5):
+                await producer.stop()
     return sent
 
 

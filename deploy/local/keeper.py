@@ -64,7 +64,8 @@ class Keeper:
         self._enter(Stage.STOPPING)
         self._send(self.spec.stop_signal)
         try:
-            await asyncio.wait_for(self._process.wait(), self.spec.stop_timeout_seconds)
+            async with asyncio.timeout(self.spec.stop_timeout_seconds):
+                await self._process.wait()
         except TimeoutError:
             self._send(signal.SIGKILL)
             await self._process.wait()
@@ -118,7 +119,8 @@ class Keeper:
             if await asyncio.to_thread(self.spec.is_ready) and process.returncode is None:
                 return True
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _LOOK_EVERY_SECONDS)
+                async with asyncio.timeout(_LOOK_EVERY_SECONDS):
+                    await process.wait()
         return False
 
     def _fail(self, message: str) -> None:

@@ -48,7 +48,8 @@ class Bell:
         wait = self._looked_at + self.look_every_seconds - time.monotonic()
         if wait > 0:
             with suppress(TimeoutError):
-                await asyncio.wait_for(ring.wait(), timeout=wait)
+                async with asyncio.timeout(wait):
+                    await ring.wait()
             return ring.is_set()
         self._looked_at = time.monotonic()
         return True
@@ -133,7 +134,8 @@ class Sender:
         except asyncio.CancelledError:
             # Told to stop: bring the letter in hand to its end, else it would leave twice.
             with suppress(TimeoutError):
-                await asyncio.wait_for(in_hand, timeout=self._drain_seconds)
+                async with asyncio.timeout(self._drain_seconds):
+                    await in_hand
             raise
         return True
 

@@ -73,7 +73,8 @@ class Line:
         client, self._client = self._client, None
         if client is not None:
             with suppress(SMTPException, OSError, TimeoutError):
-                await asyncio.wait_for(client.quit(), timeout=2)
+                async with asyncio.timeout(2):
+                    await client.quit()
             client.close()
 
     def drop(self) -> None:
@@ -116,6 +117,7 @@ class Line:
             self.drop()
             return
         try:
-            await asyncio.wait_for(self._client.rset(), timeout=2)
+            async with asyncio.timeout(2):
+                await self._client.rset()
         except (SMTPException, OSError, TimeoutError):
             self.drop()

@@ -15,6 +15,6 @@ def test_every_folder_of_tests_is_run_by_a_target() -> None:
 
     assert there - run == {"tests/fault"}
     assert run - there == set()
-    assert re.search(r"^ifdef QUICK\n\t\$\(PYTEST\) \$\(or \$\(ARGS\),tests/fault\)$", targets, re.MULTILINE)
+    assert re.search(r"^ifdef QUICK\n\t\$\(BIN\)/pytest .*\$\(or \$\(ARGS\),tests/fault\)$", targets, re.MULTILINE)
     assert re.search(r"^make test$", ci, re.MULTILINE)
     assert re.search(r"^make fault QUICK=1$", ci, re.MULTILINE)

@@ -47,7 +47,8 @@ async def test_a_service_waits_for_its_neighbours_and_ends_with_0_on_sigterm(ser
                 )
                 assert (looked_up.status_code, looked_up.headers["content-type"]) == (503, "application/problem+json")
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -64,7 +64,8 @@ async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -
     line = stack.line(step.service, step.neighbour)
     tripwire = line.trip(*step.words, side=side, pull=pull)
     with suppress(TimeoutError):
-        await asyncio.wait_for(tripwire.fired.wait(), STEP_SECONDS)
+        async with asyncio.timeout(STEP_SECONDS):
+            await tripwire.fired.wait()
     line.take_up(tripwire)
     return f"{step}, {side}: {'fired' if tripwire.fired.is_set() else 'did not come'}"
 

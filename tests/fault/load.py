@@ -97,7 +97,8 @@ async def steady_load(
         while True:
             await send(contractor, round_of, sent=sent)
             with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), every_seconds)
+                async with asyncio.timeout(every_seconds):
+                    await over.wait()
             if over.is_set():
                 return
 

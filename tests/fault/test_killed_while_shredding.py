@@ -95,7 +95,8 @@ async def test_a_command_killed_at_its_commit_erased_all_or_nothing_and_a_repeat
     tripwire = wired.line("intake", "postgres").trip(*SHRED.words, side=side, pull=lambda: killed.result().kill())
     process = await _begin_to_shred(wired, application_id)
     killed.set_result(process)
-    assert await asyncio.wait_for(process.wait(), FIRES_SECONDS) < 0, "it was killed"
+    async with asyncio.timeout(FIRES_SECONDS):
+        assert await process.wait() < 0, "it was killed"
     assert tripwire.fired.is_set()
 
     # PostgreSQL learns that it is gone, and rolls back what was not committed.

@@ -114,7 +114,8 @@ async def running(databases: Databases, keys: Keyring, person: Person, pool: asy
         yield process
     finally:
         started.terminate()
-        code = await asyncio.wait_for(started.wait(), 30)
+        async with asyncio.timeout(30):
+            code = await started.wait()
         lines = [json.loads(line) for line in (await said).splitlines()]
     assert code == 0
     # Who is slow is no fault of ours.

@@ -80,6 +80,7 @@ async def run(folder: Path, module: str, *arguments: str, **environment: str) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+    async with asyncio.timeout(COMMAND_SECONDS):
+        said, _ = await process.communicate()
     assert process.returncode == 0, f"{module} {' '.join(arguments)}: {said.decode()}"
     return said.decode()

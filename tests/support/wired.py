@@ -89,7 +89,8 @@ class WiredStack(RunningStack):
             yield
         finally:
             process.terminate()
-            ended = await asyncio.wait_for(process.wait(), 60)
+            async with asyncio.timeout(60):
+                ended = await process.wait()
         assert ended == 0, f"the second {service} did not drain"
 
     async def replace(self, service: str, release: Path) -> None:

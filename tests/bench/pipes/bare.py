@@ -46,7 +46,8 @@ async def relay(connection: Connection, kafka: Mapping[str, Any], table: str, co
             rows = await connection.fetch(oldest)
             if not rows:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(committed.wait(), POLL_SECONDS)
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await committed.wait()
                 continue
             sent = []
             for row in rows:

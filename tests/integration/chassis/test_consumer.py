@@ -131,7 +131,8 @@ async def test_a_flood_of_bad_records_stops_the_consumer_before_anything_is_park
     consumer = a_consumer(registry.service, registry.pool, parked_per_minute_limit=10)
 
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(consumer.take(flood), 0.5)
+        async with asyncio.timeout(0.5):
+            await consumer.take(flood)
 
     assert consumer.guard.tripped
     assert await parked(registry.pool) == []
@@ -146,7 +147,8 @@ async def test_what_a_handler_refuses_counts_towards_the_flood(registry, certifi
     reading = Reading(group="registry", handlers={CertificateIssued: refuse})
     consumer = a_consumer(registry.service, registry.pool, reading=reading, parked_per_minute_limit=3)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(consumer.take([a_record(event) for event in certificates(5)]), 0.5)
+        async with asyncio.timeout(0.5):
+            await consumer.take([a_record(event) for event in certificates(5)])
 
     assert consumer.guard.tripped
     assert len(await parked(registry.pool)) == 3

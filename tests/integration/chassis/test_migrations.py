@@ -94,7 +94,8 @@ async def test_a_file_that_fails_leaves_nothing_and_lets_the_next_one_try(connec
 
     files[2].write_text("INSERT INTO a VALUES (7);")
 
-    assert await asyncio.wait_for(migrate(another, files), 5) == [files[2].name]
+    async with asyncio.timeout(5):
+        assert await migrate(another, files) == [files[2].name]
 
 
 @pytest.mark.parametrize("service", ["intake", "issuer", "registry"])
