@@ -16,7 +16,7 @@ from rich.console import Console
 
 from deploy.local.problem import Problem
 from tests.bench.documents import drawing_and_signing
-from tests.bench.flow import flow
+from tests.bench.flow import encrypted, flow
 from tests.bench.growth import growth
 from tests.bench.latency import latency
 from tests.bench.mails import mailing
@@ -31,6 +31,7 @@ Measured = Callable[[int, int], Coroutine[Any, Any, Sequence[Figure]]]
 #: Name, title, what measures it, and how many of whatever it counts make a round.
 FIGURES: Final[dict[str, tuple[str, Measured, int]]] = {
     "flow": ("The flow, outbox to registry row", flow, 5000),
+    "tls": ("The flow with TLS between all parts", encrypted, 5000),
     "accept": ("Intake's HTTP API", accepting, 2000),
     "latency": ("From accepted to seen and mailed, at half load", latency, 500),
     "mails": ("Letters that are due", mailing, 1000),

@@ -43,6 +43,30 @@ async def flow(count: int, rounds: int) -> Sequence[Figure]:
     return _figures(done)
 
 
+async def encrypted(count: int, rounds: int) -> Sequence[Figure]:
+    """The flow where all parts speak TLS with each other, beside one where they don't, each on a stack of its own."""
+    async with (
+        running_stand(tls=True) as inside,
+        running_stand() as outside,
+        inside.connected() as connections_inside,
+        outside.connected() as connections_outside,
+    ):
+        sides = {
+            "with TLS": (Ours(connections_inside), inside, outside),
+            "without": (Ours(connections_outside), outside, inside),
+        }
+        done: dict[str, list[Round]] = {name: [] for name in sides}
+        for number in range(rounds + 1):
+            for name, (side, stand, other) in sides.items():
+                with other.alone():
+                    await measure(side, stand, applications(_THAW))
+                    finished = await measure(side, stand, applications(count if number else min(count, _WARM_UP)))
+                if number:
+                    done[name].append(finished)
+                    progress.print(f"round {number} of {rounds}, {name}: {finished.per_second:,.0f} a second")
+    return _figures(done)
+
+
 def _figures(done: dict[str, list[Round]]) -> list[Figure]:
     ours, *others = done
     figures = [
@@ -51,7 +75,7 @@ def _figures(done: dict[str, list[Round]]) -> list[Figure]:
             _per_second(done[ours]),
             name,
             _per_second(done[name]),
-            _ASKED[name],
+            _ASKED.get(name, ""),
         )
         for name in others
     ]

@@ -168,7 +168,7 @@ class Stand:
 
 @contextlib.asynccontextmanager
 async def running_stand(
-    *, references: Sequence[str] = (), without: Sequence[str] = ("mailbox", "notifier")
+    *, references: Sequence[str] = (), without: Sequence[str] = ("mailbox", "notifier"), tls: bool = False
 ) -> AsyncIterator[Stand]:
     """Bring it up in a folder and on ports of its own, and down again with everything it stored."""
     with open_folder() as folder:
@@ -180,9 +180,9 @@ async def running_stand(
         postgres = LocalPostgres(
             state / "postgres", ports["postgres"], password_file=state / "secrets" / "postgres" / "superuser_password"
         )
-        kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=state / "secrets")
+        kafka = LocalKafka(state / "kafka", ports["kafka"], secrets=state / "secrets", tls=tls)
         dsns = {name: postgres.dsn(name, name, password) for name in references}
-        parts = [*stack(state, ports, without=without), *_references(state, postgres, kafka, password, dsns)]
+        parts = [*stack(state, ports, without=without, tls=tls), *_references(state, postgres, kafka, password, dsns)]
         supervisor = Supervisor(state, parts)
         supervisor.start()
         try:
