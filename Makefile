@@ -39,7 +39,7 @@ lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/python -m schemas check
 	$(BIN)/akashi openapi check
 
-check: lint test ## Everything that must hold: lint, then test
+check: lint test ## Lint, then test: what a change is pushed with (CI adds the faults)
 
 fault: bootstrap ## Kill everything, again and again (KILLS=200), and print what it came to (QUICK=1: a few times)
 ifdef QUICK
