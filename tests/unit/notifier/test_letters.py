@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cache
 
 import pytest
 
@@ -53,6 +54,7 @@ every_letter_to_the_contractor = pytest.mark.parametrize(
 )
 
 
+@cache
 def received(facts: Facts) -> EmailMessage:
     """The letter as it arrives: parsed from what goes over the wire."""
     message = message_from_bytes(as_sent(compose(facts, now=NOW)), policy=policy.default)

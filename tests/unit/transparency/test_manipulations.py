@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +30,20 @@ LEAVES = as_leaves(DOCUMENTS)
 FORGER = SignerKey(ORIGIN, bytes(32))
 
 
-@pytest.fixture
-def export(tmp_path) -> tuple[Path, Manifest]:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> tuple[Path, Manifest]:
     previous = Previous(str(a_checkpoint(frontier_of(LEAVES[:17]))), None, None)
-    folder = tmp_path / "export"
+    folder = tmp_path_factory.mktemp("sound") / "export"
     manifest = write_export(folder, LEAVES, previous=previous)
     assert verify([folder], TRUST).leaves == 36
     return folder, manifest
+
+
+@pytest.fixture
+def export(sound, tmp_path) -> tuple[Path, Manifest]:
+    """A copy, to be spoilt."""
+    folder, manifest = sound
+    return shutil.copytree(folder, tmp_path / "export"), manifest
 
 
 def found(folder: Path) -> str:
