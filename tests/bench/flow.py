@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from schemas.applications import ApplicationSubmitted
 from tests.bench.report import Figure, progress
 from tests.bench.rounds import Round, measure
 from tests.bench.sides import Ours, Reference, Side, applications
-from tests.bench.stand import BARE, JAVA, TEXTBOOK, has_java_compiler, running_stand
+from tests.bench.stand import BARE, JAVA, TEXTBOOK, Stand, has_java_compiler, running_stand
 
 #: Connections and statements are made before the first round that counts; Java compiles.
 _WARM_UP: Final = 1000
@@ -35,8 +36,7 @@ async def flow(count: int, rounds: int) -> Sequence[Figure]:
             events = applications(count if number else min(count, _WARM_UP))
             for side in sides:
                 with stand.alone(*side.parts):
-                    await measure(side, stand, applications(_THAW // side.shorter))
-                    finished = await measure(side, stand, events[: max(1, len(events) // side.shorter)])
+                    finished = await _turn(side, stand, events)
                 if number:
                     done[side.name].append(finished)
                     progress.print(f"round {number} of {rounds}, {side.name}: {finished.per_second:,.0f} a second")
@@ -57,14 +57,19 @@ async def encrypted(count: int, rounds: int) -> Sequence[Figure]:
         }
         done: dict[str, list[Round]] = {name: [] for name in sides}
         for number in range(rounds + 1):
+            events = applications(count if number else min(count, _WARM_UP))
             for name, (side, stand, other) in sides.items():
                 with other.alone():
-                    await measure(side, stand, applications(_THAW))
-                    finished = await measure(side, stand, applications(count if number else min(count, _WARM_UP)))
+                    finished = await _turn(side, stand, events)
                 if number:
                     done[name].append(finished)
                     progress.print(f"round {number} of {rounds}, {name}: {finished.per_second:,.0f} a second")
     return _figures(done)
+
+
+async def _turn(side: Side, stand: Stand, events: Sequence[ApplicationSubmitted]) -> Round:
+    await measure(side, stand, applications(_THAW // side.shorter))
+    return await measure(side, stand, events[: max(1, len(events) // side.shorter)])
 
 
 def _figures(done: dict[str, list[Round]]) -> list[Figure]:

@@ -36,7 +36,7 @@ END $$;
 SELECT setval(seqrelid, seqstart, false) FROM pg_sequence;
 """
 END_SESSIONS: Final = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()
 """
 
 
@@ -99,7 +99,7 @@ class Databases:
         more than its rows.
         """
         async with _Superuser(self.server, service) as connection:
-            while await connection.fetch(END_SESSIONS):
+            while await connection.fetch(END_SESSIONS, service):
                 await asyncio.sleep(0.01)
             if await connection.fetchval(SHAPE) != copied.shape:
                 return False
@@ -118,9 +118,7 @@ class Databases:
         """End all its sessions and let nobody in, as if the server were gone for it."""
         async with _Superuser(self.server) as connection:
             await connection.execute(f'ALTER DATABASE "{service}" ALLOW_CONNECTIONS false')
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", service
-            )
+            await connection.execute(END_SESSIONS, service)
 
     async def give_back(self, service: str) -> None:
         async with _Superuser(self.server) as connection:
