@@ -72,10 +72,15 @@ class Line:
         """Nothing more to send for now."""
         client, self._client = self._client, None
         if client is not None:
-            with suppress(SMTPException, OSError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await client.quit()
-            client.close()
+            try:
+                with suppress(SMTPException, OSError, TimeoutError):
+                    async with asyncio.timeout(2):
+                        await client.quit()
+            finally:
+                client.close()
+        if (this := asyncio.current_task()) is not None and this.cancelling():
+            # Told to stop just when QUIT was answered: aiosmtplib waits with `asyncio.wait_for`, which loses that.
+            raise asyncio.CancelledError
 
     def drop(self) -> None:
         client, self._client = self._client, None
