@@ -34,10 +34,11 @@ FROM token ORDER BY created_at
 REVOKE_TOKENS = """
 UPDATE token SET revoked_at = now() WHERE account_id = $1 AND revoked_at IS NULL RETURNING 1
 """
-SELECT_PRINCIPAL = """
-SELECT account.id, account.role, account.subject_id, account.person, token.scopes
+SELECT_PRINCIPALS = """
+SELECT token.sha256, account.id, account.role, account.subject_id, account.person, token.scopes
 FROM token JOIN account ON account.id = token.account_id
-WHERE token.sha256 = $1 AND token.expires_at > $2 AND token.revoked_at IS NULL AND account.disabled_at IS NULL
+WHERE token.sha256 = ANY($1::bytea[]) AND token.expires_at > $2 AND token.revoked_at IS NULL
+    AND account.disabled_at IS NULL
 """
 
 
@@ -89,21 +90,45 @@ async def add_token(
     return token
 
 
+def token_of(request: Request) -> str:
+    """The bearer token of a request; empty when there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def principals(
+    tx: Transaction, tokens: Sequence[str], *, role: str, scope: str, now: datetime
+) -> list[Principal | Problem]:
+    """Of each token the person, or Problem 401 where it is not valid, 403 where it may not do this. One statement,
+    however many.
+    """
+    digests = [digest(token) for token in tokens]
+    rows = {row["sha256"]: row for row in await tx.fetch(SELECT_PRINCIPALS, digests, now)}
+    return [_may(rows.get(each), role, scope) for each in digests]
+
+
 async def authenticate(tx: Transaction, request: Request, *, role: str, scope: str, now: datetime) -> Principal:
     """The person whose token the request bears. Problem 401 without a valid one, 403 for one that may not do this."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    row = None
-    if scheme.lower() == "bearer" and token:
-        row = await tx.fetchrow(SELECT_PRINCIPAL, digest(token.strip()), now)
+    (principal,) = await principals(tx, [token_of(request)], role=role, scope=scope, now=now)
+    if isinstance(principal, Problem):
+        raise principal
+    speak_for(principal)
+    return principal
+
+
+def speak_for(principal: Principal) -> None:
+    """Name the person in what this request logs."""
+    bind_contextvars(account_id=str(principal.account_id))
+
+
+def _may(row: Any, role: str, scope: str) -> Principal | Problem:
     if row is None:
-        raise Problem(
+        return Problem(
             401,
             "unauthorized",
             "A valid access token is needed.",
             headers={"WWW-Authenticate": 'Bearer realm="akashi"'},
         )
-    principal = Principal(row["id"], row["role"], row["subject_id"], row["person"], frozenset(row["scopes"]))
-    if principal.role != role or scope not in principal.scopes:
-        raise Problem(403, "forbidden", "This token does not allow that.")
-    bind_contextvars(account_id=str(principal.account_id))
-    return principal
+    if row["role"] != role or scope not in row["scopes"]:
+        return Problem(403, "forbidden", "This token does not allow that.")
+    return Principal(row["id"], row["role"], row["subject_id"], row["person"], frozenset(row["scopes"]))

@@ -1,10 +1,11 @@
 """May this account see that certificate, or try again? What of its history? Pure."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
+from uuid import UUID
 
 #: Compared with when there is nothing to compare with, so that every answer costs the same.
 DUMMY_DIGEST: Final = "0" * 64
@@ -17,6 +18,58 @@ class Limits:
     per_number: int
     per_account: int
     window: timedelta
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often an account was wrong since its window began."""
+
+    window_began: datetime
+    failures: int
+
+
+#: An account, and what of it is counted: the account as a whole, or a number.
+Subject = tuple[UUID, bytes]
+#: The counter of an account as a whole.
+WHOLE_ACCOUNT: Final = b""
+
+
+class Attempts:
+    """The counts of some accounts while their look-ups are answered, one after the other (KEY-9)."""
+
+    def __init__(self, counted: Mapping[Subject, Count], *, now: datetime, limits: Limits) -> None:
+        self._counted = counted
+        self._counts = dict(counted)
+        self._now = now
+        self._limits = limits
+
+    def count(self, account: UUID, number: bytes) -> int | None:
+        """Count one more, before anything is compared; the seconds to wait when that is one too many."""
+        for subject in (WHOLE_ACCOUNT, number):
+            count = self._standing(self._counts[account, subject])
+            self._counts[account, subject] = Count(count.window_began, count.failures + 1)
+        for subject, limit in ((WHOLE_ACCOUNT, self._limits.per_account), (number, self._limits.per_number)):
+            count = self._counts[account, subject]
+            if count.failures > limit:
+                return seconds_until_free(count.window_began, now=self._now, limits=self._limits)
+        return None
+
+    def uncount(self, account: UUID, number: bytes) -> None:
+        """A right key was no failure."""
+        for subject in (WHOLE_ACCOUNT, number):
+            count = self._counts[account, subject]
+            self._counts[account, subject] = Count(count.window_began, count.failures - 1)
+
+    @property
+    def changed(self) -> dict[Subject, Count]:
+        return {subject: count for subject, count in self._counts.items() if count != self._counted[subject]}
+
+    def _standing(self, count: Count) -> Count:
+        """A window that is over counts no more; one that began further ahead than it is long was noted by a clock that
+        was wrong.
+        """
+        stands = self._now - self._limits.window < count.window_began <= self._now + self._limits.window
+        return count if stands else Count(self._now, 0)
 
 
 def key_fits(stored_digest: str | None, given_digest: str, *, is_for_this_purchaser: bool) -> bool:

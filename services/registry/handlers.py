@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
+from http import HTTPStatus
 from typing import Protocol
 
 import structlog
@@ -20,14 +22,15 @@ from chassis.decoding import Received, Refused
 from chassis.metrics import MUST_NEVER
 from chassis.outbox import Outbox
 from chassis.postgres import Transaction
-from chassis.telemetry import current_cause
 from chassis.web.problems import Problem
 from chassis.web.tokens import Principal
 from schemas import authentication_key, contract_number
 from schemas.certificates import CertificateIssued
+from schemas.envelope import Cause
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.registry import domain, store
+from services.registry.domain import WHOLE_ACCOUNT, Attempts
 from services.registry.log import appending, documents
 from services.registry.log.appending import Arrival
 from transparency.commitments import SALT_BYTES
@@ -35,9 +38,6 @@ from transparency.errors import DoesNotVerify
 from transparency.leaves import Document
 
 log = structlog.get_logger()
-
-#: The counter of an account as a whole.
-WHOLE_ACCOUNT = b""
 
 
 class Arrivals(Protocol):
@@ -76,6 +76,44 @@ class Registering:
     open_for: timedelta = timedelta(minutes=30)
     #: Salts of views.
     draw: Callable[[], bytes] = draw_salt
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Somebody asks for a certificate, with number and key as they were typed."""
+
+    number_typed: str
+    key_typed: str = field(repr=False)
+    principal: Principal
+    #: Of the request.
+    cause: Cause
+
+    @cached_property
+    def number(self) -> str:
+        return contract_number.normalise(self.number_typed)
+
+    @property
+    def key(self) -> str:
+        return authentication_key.normalise(self.key_typed)
+
+    @cached_property
+    def subject(self) -> bytes:
+        """What is counted of the number: what was typed is not kept."""
+        return hashlib.sha256(self.number.encode()).digest()
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody is shown a certificate."""
+
+    #: The latest first.
+    versions: Sequence[Record]
+    principal: Principal
+    cause: Cause
+
+    @property
+    def latest(self) -> Record:
+        return self.versions[0]
 
 
 @dataclass(frozen=True)
@@ -137,52 +175,64 @@ async def replay_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> 
 
 
 async def find(
-    tx: Transaction, number_typed: str, key_typed: str, *, principal: Principal, registering: Registering
-) -> Sequence[Record] | Problem:
-    """Every version of the certificate, the latest first: for the purchaser it is made out to, who has number and key.
+    tx: Transaction, asked: Sequence[Asked], *, registering: Registering
+) -> list[Sequence[Record] | Problem]:
+    """Every version of each certificate, the latest first: for the purchaser it is made out to, who has number and key.
 
     A wrong key, an unknown number and another purchaser's certificate all get the same answer after the same work.
-    The problem is returned, not raised: the count of the failure must be committed.
+    The problem is returned, not raised: the count of the failure must be committed. In the order asked, as if one after
+    the other, with a fixed number of statements.
     """
-    number = contract_number.normalise(number_typed)
-    key = authentication_key.normalise(key_typed)
+    if not asked:
+        return []
     now = registering.clock.now()
-    since = now - registering.limits.window
-    subjects = (WHOLE_ACCOUNT, hashlib.sha256(number.encode()).digest())
-    # Rows are taken in order of subject: two look-ups of one account wait for each other, never in a circle.
-    counts = await store.count_attempt(tx, principal.account_id, sorted(subjects), now, since)
-    for subject, limit in zip(subjects, (registering.limits.per_account, registering.limits.per_number), strict=True):
-        if counts[subject]["failures"] > limit:
-            wait = domain.seconds_until_free(counts[subject]["window_began"], now=now, limits=registering.limits)
-            return _throttled(wait)
-    versions = await store.certificates(tx, number if contract_number.FORMAT.fullmatch(number) else "")
+    subjects = {(each.principal.account_id, subject) for each in asked for subject in (WHOLE_ACCOUNT, each.subject)}
+    counted = await store.lock_attempts(tx, subjects, now)
+    attempts = Attempts(counted, now=now, limits=registering.limits)
+    numbers = {each.number for each in asked if contract_number.FORMAT.fullmatch(each.number)}
+    versions = await store.certificates(tx, numbers)
+    found = [_find(each, versions.get(each.number, ()), attempts, registering) for each in asked]
+    if attempts.changed:
+        await store.keep_attempts(tx, attempts.changed)
+    accounts = {account for account, _ in subjects}
+    await store.forget_attempts(tx, accounts, now - registering.limits.window)
+    return found
+
+
+def _find(
+    asked: Asked, versions: Sequence[Record], attempts: Attempts, registering: Registering
+) -> Sequence[Record] | Problem:
+    account = asked.principal.account_id
+    wait = attempts.count(account, asked.subject)
+    if wait is not None:
+        return _throttled(wait)
     latest = versions[0] if versions else None
     pepper = registering.peppers.get(latest["pepper_id"]) if latest else None
-    digest = authentication_key.digest(pepper or next(iter(registering.peppers.values())), number, key)
+    digest = authentication_key.digest(pepper or next(iter(registering.peppers.values())), asked.number, asked.key)
     fits = domain.key_fits(
         latest["key_digest"] if latest and pepper else None,
         digest,
-        is_for_this_purchaser=latest is not None and latest["purchaser_id"] == principal.subject_id,
+        is_for_this_purchaser=latest is not None and latest["purchaser_id"] == asked.principal.subject_id,
     )
-    if not fits or latest is None:
-        log.info("lookup.failed")
+    if not fits:
         return _not_found()
-    await store.uncount_attempt(tx, principal.account_id, sorted(subjects), since)
+    attempts.uncount(account, asked.subject)
     return versions
 
 
-async def record_look(tx: Transaction, latest: Record, *, principal: Principal, registering: Registering) -> None:
-    """Record that a certificate was found and is shown. The last that a transaction does: who appends waits for it."""
-    viewed = await _record_view(tx, latest, principal, registering)
-    await _tell_view(tx, viewed, latest, registering)
+async def record_looks(tx: Transaction, looks: Sequence[Look], *, registering: Registering) -> list[CertificateViewed]:
+    """Record that certificates were found and are shown. The last that a transaction does: who appends waits for it."""
+    if not looks:
+        return []
+    viewed = await _record_views(tx, looks, registering)
+    await _tell_views(tx, viewed, looks, registering)
+    return viewed
 
 
 async def open_certificate(
     tx: Transaction,
-    number_typed: str,
-    key_typed: str,
+    asked: Asked,
     *,
-    principal: Principal,
     session: bytes,
     registering: Registering,
 ) -> Problem | None:
@@ -191,16 +241,27 @@ async def open_certificate(
     One look with number and key is one view, however often its pages and files are fetched afterwards; giving the key
     again is another view, and the while begins anew.
     """
-    found = await find(tx, number_typed, key_typed, principal=principal, registering=registering)
+    (found,) = await find(tx, [asked], registering=registering)
     if isinstance(found, Problem):
+        log_look(found)
         return found
-    viewed = await _record_view(tx, found[0], principal, registering)
+    looks = [Look(found, asked.principal, asked.cause)]
+    (viewed,) = recorded = await _record_views(tx, looks, registering)
     now = registering.clock.now()
     await store.close_old(tx, session, now - registering.open_for)
     await store.open_for_session(tx, session, viewed.contract_number, viewed.view_id, now)
     # After the rows of the session: a person who signs out meanwhile must not keep the whole log waiting.
-    await _tell_view(tx, viewed, found[0], registering)
+    await _tell_views(tx, recorded, looks, registering)
+    log_look(viewed)
     return None
+
+
+def log_look(found: CertificateViewed | Problem) -> None:
+    """Say how a look-up ended, as part of its request."""
+    if isinstance(found, CertificateViewed):
+        log.info("certificate.viewed", certificate_id=str(found.certificate_id))
+    elif found.status == HTTPStatus.NOT_FOUND:
+        log.info("lookup.failed")
 
 
 def _checked(event: CertificateIssued, registering: Registering) -> Checked:
@@ -231,33 +292,38 @@ async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) 
             raise Refused("certificate_differs_from_recorded")
 
 
-async def _record_view(
-    tx: Transaction, latest: Record, principal: Principal, registering: Registering
-) -> CertificateViewed:
-    # Step 10: the view, its leaf and its announcement, in one transaction.
-    viewed = CertificateViewed(
-        view_id=uuid7(),
-        certificate_id=latest["certificate_id"],
-        contract_number=latest["contract_number"],
-        version=latest["version"],
-        application_id=latest["application_id"],
-        purchaser_id=latest["purchaser_id"],
-        viewed_by=principal.account_id,
-        viewed_at=max(registering.clock.now(), latest["registered_at"]),
-    )
-    await store.add_views(tx, [viewed])
+async def _record_views(tx: Transaction, looks: Sequence[Look], registering: Registering) -> list[CertificateViewed]:
+    # Step 10: views, their leaves and their announcements, in one transaction.
+    viewed = [
+        CertificateViewed(
+            view_id=uuid7(),
+            certificate_id=look.latest["certificate_id"],
+            contract_number=look.latest["contract_number"],
+            version=look.latest["version"],
+            application_id=look.latest["application_id"],
+            purchaser_id=look.latest["purchaser_id"],
+            viewed_by=look.principal.account_id,
+            viewed_at=max(registering.clock.now(), look.latest["registered_at"]),
+        )
+        for look in looks
+    ]
+    await store.add_views(tx, viewed)
     return viewed
 
 
-async def _tell_view(tx: Transaction, viewed: CertificateViewed, latest: Record, registering: Registering) -> None:
-    salt = registering.draw()
-    in_log = {viewed.certificate_id} if latest["is_in_log"] else ()
-    places = await appending.append_views(tx, [(viewed, salt)], in_log=in_log)
-    if viewed.view_id in places:
-        place = {"leaf_index": places[viewed.view_id], "salt": base64.b64encode(salt).decode()}
-        viewed = viewed.model_copy(update=place)
-    await registering.outbox.add(tx, [(viewed, current_cause())])
-    log.info("certificate.viewed", certificate_id=str(viewed.certificate_id))
+async def _tell_views(
+    tx: Transaction, viewed: Sequence[CertificateViewed], looks: Sequence[Look], registering: Registering
+) -> None:
+    salts = [registering.draw() for _ in viewed]
+    in_log = {look.latest["certificate_id"] for look in looks if look.latest["is_in_log"]}
+    places = await appending.append_views(tx, list(zip(viewed, salts, strict=True)), in_log=in_log)
+    told = [
+        each.model_copy(update={"leaf_index": places[each.view_id], "salt": base64.b64encode(salt).decode()})
+        if each.view_id in places
+        else each
+        for each, salt in zip(viewed, salts, strict=True)
+    ]
+    await registering.outbox.add(tx, [(each, look.cause) for each, look in zip(told, looks, strict=True)])
 
 
 def _registered(event: CertificateIssued, arrival: Arrival, leaf_index: int) -> CertificateRegistered:

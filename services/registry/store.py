@@ -1,6 +1,6 @@
 """Every SQL statement of the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from asyncpg import Record
 from chassis.postgres import Transaction
 from schemas.certificates import CertificateIssued
 from schemas.views import CertificateViewed
+from services.registry.domain import Count, Subject
 from transparency.leaves import REGISTRATION
 
 # Another certificate under a number and version, or for an application, product and version, is refused by the
@@ -35,7 +36,7 @@ SELECT_CERTIFICATES = f"""
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
     issued_at, content, content_sha256, key_digest, pepper_id, registered_at,
     EXISTS (SELECT FROM leaf WHERE leaf.kind = '{REGISTRATION}' AND leaf.subject = certificate_id) AS is_in_log
-FROM certificate WHERE contract_number = $1 ORDER BY version DESC
+FROM certificate WHERE contract_number = ANY($1::text[]) ORDER BY version DESC
 """
 INSERT_VIEWS = """
 INSERT INTO view (view_id, certificate_id, account_id, viewed_at)
@@ -44,25 +45,24 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS v (view_id
 ON CONFLICT (view_id) DO NOTHING
 RETURNING view_id
 """
-# Counts the attempt before it is checked, so that many at once cannot all pass. A window that began further ahead than
-# it is long was noted by a clock that was wrong. $1 account, $2 subjects, $3 now, $4 the beginning of the oldest window
-# that still counts
-COUNT_ATTEMPT = """
+# Whoever looks up for one of these accounts waits until the transaction ends, so that many at once cannot all pass. In
+# order: two that wait for each other never do so in a circle. $1 accounts, $2 subjects, $3 now
+LOCK_ATTEMPTS = """
 INSERT INTO throttle (account_id, subject, window_began, failures)
-SELECT $1, subject, $3, 1 FROM unnest($2::bytea[]) AS s (subject) ORDER BY subject
-ON CONFLICT (account_id, subject) DO UPDATE SET
-    window_began = CASE WHEN throttle.window_began <= $4 OR throttle.window_began > $3 + ($3 - $4)
-        THEN $3 ELSE throttle.window_began END,
-    failures = CASE WHEN throttle.window_began <= $4 OR throttle.window_began > $3 + ($3 - $4)
-        THEN 1 ELSE throttle.failures + 1 END
-RETURNING subject, window_began, failures
+SELECT DISTINCT account_id, subject, $3::timestamptz, 0
+FROM unnest($1::uuid[], $2::bytea[]) AS s (account_id, subject) ORDER BY account_id, subject
+ON CONFLICT (account_id, subject) DO UPDATE SET failures = throttle.failures
+RETURNING account_id, subject, window_began, failures
 """
-# A right key was no failure; and what no longer counts goes.
-UNCOUNT_ATTEMPT = """
-WITH uncounted AS (
-    UPDATE throttle SET failures = failures - 1 WHERE account_id = $1 AND subject = ANY($2::bytea[]))
-DELETE FROM throttle WHERE account_id = $1 AND window_began <= $3 AND subject <> ALL($2::bytea[])
+# $1 accounts, $2 subjects, $3 window_began, $4 failures
+UPDATE_ATTEMPTS = """
+UPDATE throttle SET window_began = s.window_began, failures = s.failures
+FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[], $4::integer[])
+    AS s (account_id, subject, window_began, failures)
+WHERE throttle.account_id = s.account_id AND throttle.subject = s.subject
 """
+# What no longer counts goes. $1 accounts, $2 the beginning of the oldest window that still counts
+DELETE_ATTEMPTS = "DELETE FROM throttle WHERE account_id = ANY($1::uuid[]) AND window_began <= $2"
 # Nothing, when the person signed out meanwhile. $1 session, $2 number, $3 view, $4 now
 UPSERT_OPENED = """
 INSERT INTO opened_certificate (session_sha256, contract_number, view_id, opened_at)
@@ -140,8 +140,12 @@ async def hashes(tx: Transaction, certificate_ids: Sequence[UUID]) -> dict[UUID,
     return {row["certificate_id"]: (row["content_sha256"], row["key_digest"]) for row in rows}
 
 
-async def certificates(tx: Transaction, contract_number: str) -> list[Record]:
-    return await tx.fetch(SELECT_CERTIFICATES, contract_number)
+async def certificates(tx: Transaction, contract_numbers: Collection[str]) -> dict[str, list[Record]]:
+    """Contract number → its versions, the newest first; nothing of a number that is not known."""
+    found: dict[str, list[Record]] = {}
+    for row in await tx.fetch(SELECT_CERTIFICATES, list(contract_numbers)):
+        found.setdefault(row["contract_number"], []).append(row)
+    return found
 
 
 async def add_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> set[UUID]:
@@ -156,16 +160,24 @@ async def add_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> set
     return {row["view_id"] for row in rows}
 
 
-async def count_attempt(
-    tx: Transaction, account_id: UUID, subjects: Sequence[bytes], now: datetime, window_since: datetime
-) -> dict[bytes, Record]:
-    rows = await tx.fetch(COUNT_ATTEMPT, account_id, list(subjects), now, window_since)
-    return {row["subject"]: row for row in rows}
+async def lock_attempts(tx: Transaction, subjects: Collection[Subject], now: datetime) -> dict[Subject, Count]:
+    """What is counted of each until now. Others who look up for these accounts wait."""
+    rows = await tx.fetch(LOCK_ATTEMPTS, *_columns(subjects), now)
+    return {(row["account_id"], row["subject"]): Count(row["window_began"], row["failures"]) for row in rows}
 
 
-async def uncount_attempt(tx: Transaction, account_id: UUID, subjects: Sequence[bytes], window_since: datetime) -> None:
-    """Also forgets the account's attempts of windows that are over."""
-    await tx.execute(UNCOUNT_ATTEMPT, account_id, list(subjects), window_since)
+async def keep_attempts(tx: Transaction, changed: Mapping[Subject, Count]) -> None:
+    began, failures = [one.window_began for one in changed.values()], [one.failures for one in changed.values()]
+    await tx.execute(UPDATE_ATTEMPTS, *_columns(changed), began, failures)
+
+
+async def forget_attempts(tx: Transaction, accounts: Collection[UUID], window_since: datetime) -> None:
+    """Those of windows that are over."""
+    await tx.execute(DELETE_ATTEMPTS, list(accounts), window_since)
+
+
+def _columns(subjects: Collection[Subject]) -> tuple[list[UUID], list[bytes]]:
+    return [account for account, _ in subjects], [subject for _, subject in subjects]
 
 
 async def open_for_session(tx: Transaction, session: bytes, number: str, view_id: UUID, now: datetime) -> None:

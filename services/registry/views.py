@@ -124,7 +124,7 @@ async def opened(
             content_sha256=each["content_sha256"],
             registered_at=each["registered_at"],
         )
-        for each in await store.certificates(tx, number)
+        for each in (await store.certificates(tx, [number]))[number]
         # A later version may be made out to another.
         if each["purchaser_id"] == principal.subject_id
     ]

@@ -1,6 +1,6 @@
 """What proves that something is in the log? Read from the tables, against the newest checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,14 +48,33 @@ async def newest(tx: Transaction) -> Signed | None:
 
 async def prove(tx: Transaction, subject: UUID, document: Document, signed: Signed | None = None) -> Proof | None:
     """None while no checkpoint covers the leaf, which is a matter of seconds, and where its salt was erased."""
-    leaf = await store.leaf(tx, document["type"], subject)
+    return (await prove_all(tx, {subject: document}, signed))[subject]
+
+
+async def prove_all(
+    tx: Transaction, documents: Mapping[UUID, Document], signed: Signed | None = None
+) -> dict[UUID, Proof | None]:
+    """As `prove`, of the documents of several subjects, all of one type. Three statements, however many."""
+    if not documents:
+        return {}
+    (kind,) = {document["type"] for document in documents.values()}
+    leaves = await store.leaves(tx, kind, documents.keys())
     signed = signed or await newest(tx)
-    if leaf is None or leaf["salt"] is None or signed is None or leaf["index"] >= signed.size:
+    if signed is None:
+        return dict.fromkeys(documents)
+    covered = {
+        subject: leaf for subject, leaf in leaves.items() if leaf["salt"] is not None and leaf["index"] < signed.size
+    }
+    tiles = {tile for leaf in covered.values() for tile in tiles_for_inclusion(leaf["index"], signed.size)}
+    reader = await _reader(tx, list(tiles), signed.size)
+    return {subject: _proof(documents[subject], covered.get(subject), signed, reader) for subject in documents}
+
+
+def _proof(document: Document, leaf: Any, signed: Signed, reader: TileReader) -> Proof | None:
+    if leaf is None:
         return None
-    index = leaf["index"]
-    reader = await _reader(tx, tiles_for_inclusion(index, signed.size), signed.size)
-    inclusion = inclusion_proof(index, signed.size, reader.node)
-    return Proof(index, signed, make_proof(document, leaf["salt"], index, inclusion, signed.note))
+    inclusion = inclusion_proof(leaf["index"], signed.size, reader.node)
+    return Proof(leaf["index"], signed, make_proof(document, leaf["salt"], leaf["index"], inclusion, signed.note))
 
 
 async def consistency(tx: Transaction, old: int, new: int) -> list[bytes]:

@@ -1,6 +1,6 @@
 """Every SQL statement about the log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -26,7 +26,7 @@ SELECT index, kind, subject, salt, commitment
 FROM unnest($6::bigint[], $7::text[], $8::uuid[], $9::bytea[], $10::bytea[])
     AS l (index, kind, subject, salt, commitment)
 """
-SELECT_LEAF = "SELECT index, salt, commitment FROM leaf WHERE kind = $1 AND subject = $2"
+SELECT_LEAVES = "SELECT subject, index, salt, commitment FROM leaf WHERE kind = $1 AND subject = ANY($2::uuid[])"
 SELECT_SUBJECTS = "SELECT subject FROM leaf WHERE kind = $1 AND subject = ANY($2::uuid[])"
 SELECT_COMMITMENTS = "SELECT commitment FROM leaf WHERE index >= $1 AND index < $2 ORDER BY index"
 # What each tile is made of, one after the other. $1 level, $2 first index, $3 the index after the last, of each
@@ -117,8 +117,9 @@ async def append(tx: Transaction, grown: Frontier, gained: Sequence[TileHash], l
     )
 
 
-async def leaf(tx: Transaction, kind: str, subject: UUID) -> Any:
-    return await tx.fetchrow(SELECT_LEAF, kind, subject)
+async def leaves(tx: Transaction, kind: str, subjects: Collection[UUID]) -> dict[UUID, Any]:
+    """Subject → its leaf of that kind."""
+    return {row["subject"]: row for row in await tx.fetch(SELECT_LEAVES, kind, list(subjects))}
 
 
 async def registered(tx: Transaction, certificate_ids: Sequence[UUID]) -> set[UUID]:

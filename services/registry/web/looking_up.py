@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.telemetry import current_cause
 from chassis.web import sessions
 from chassis.web.pages import Site, Visit
 from chassis.web.wording import noted
@@ -54,17 +55,12 @@ async def _look_up(visit: Visit, room: ReadingRoom) -> Response:
     number, key = visit.text(typed.NUMBER), visit.text(typed.KEY)
     if found_faults := typed.faults_of(number, key):
         return await _form(visit, room, number=number, status=422, faults=_told(visit, found_faults))
+    asked = handlers.Asked(number, key, visit.person, current_cause())
     refused = await handlers.open_certificate(
-        visit.tx,
-        number,
-        key,
-        principal=visit.person,
-        session=sessions.digest(visit.token),
-        registering=room.registering,
+        visit.tx, asked, session=sessions.digest(visit.token), registering=room.registering
     )
-    number = contract_number.normalise(number)
     if refused is None:
-        return visit.go(f"{PLACE}/{number}")
+        return visit.go(f"{PLACE}/{asked.number}")
     wait_seconds = int(refused.headers.get("Retry-After", "0"))
     refusal = Refusal(refused.slug, -(-wait_seconds // 60))
     answer = await _form(visit, room, number=number, status=refused.status, refusal=refusal)

@@ -2,24 +2,31 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from asyncpg import Record
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chassis.postgres import Transaction
 from chassis.service import Runtime
+from chassis.telemetry import current_cause
+from chassis.together import Together
+from chassis.web import tokens
 from chassis.web.problems import Problem, documented
-from chassis.web.tokens import authenticate
+from chassis.web.tokens import Principal
 from documents.signing import Signer
 from reference.reader import Reference
+from schemas.envelope import Cause
+from schemas.views import CertificateViewed
 from services.registry import handlers
 from services.registry.log import documents
-from services.registry.log.proving import prove
+from services.registry.log.proving import Proof, prove_all
+from transparency.leaves import Document
 
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
@@ -76,7 +83,7 @@ class ReadingRoom:
 
 def make_router(room: ReadingRoom) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["purchaser"])
-    runtime, registering = room.runtime, room.registering
+    together = Together(room.runtime.transaction, partial(_look_up, room=room))
 
     @router.post(
         "/certificates/lookup",
@@ -84,31 +91,77 @@ def make_router(room: ReadingRoom) -> APIRouter:
         response_model=Certificate,
         responses=documented(400, 401, 403, 404, 422, 429),
     )
-    async def look_up(request: Request, body: Lookup) -> JSONResponse:
-        async with runtime.transaction() as tx:
-            person = await authenticate(tx, request, role="purchaser", scope="lookup", now=runtime.clock.now())
-            found = await handlers.find(
-                tx, body.contract_number, body.authentication_key, principal=person, registering=registering
-            )
-            if not isinstance(found, Problem):
-                # Before the look is recorded: from then on all who append wait for us.
-                proof = await _proof(tx, found[0])
-                await handlers.record_look(tx, found[0], principal=person, registering=registering)
-        if isinstance(found, Problem):
-            raise found
-        return JSONResponse(_certificate(found, proof).model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+    async def look_up(request: Request, body: Lookup) -> Response:
+        shown = await together(
+            _Request(tokens.token_of(request), body.contract_number, body.authentication_key, current_cause())
+        )
+        tokens.speak_for(shown.principal)
+        if isinstance(shown.outcome, Problem):
+            handlers.log_look(shown.outcome)
+            raise shown.outcome
+        handlers.log_look(shown.outcome.viewed)
+        document = _certificate(shown.outcome.versions, shown.outcome.proof).model_dump_json()
+        return Response(document, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return router
 
 
-async def _proof(tx: Transaction, latest: Any) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Request:
+    token: str = field(repr=False)
+    number: str
+    key: str = field(repr=False)
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class _Shown:
+    versions: Sequence[Record]
+    proof: Proof | None
+    viewed: CertificateViewed
+
+
+@dataclass(frozen=True)
+class _Answer:
+    principal: Principal
+    outcome: _Shown | Problem
+
+
+async def _look_up(tx: Transaction, requests: Sequence[_Request], *, room: ReadingRoom) -> list[_Answer | Problem]:
+    bearers = [request.token for request in requests]
+    people = await tokens.principals(tx, bearers, role="purchaser", scope="lookup", now=room.runtime.clock.now())
+    # By the place among the requests: of those who may ask, and then of those who are shown something.
+    asked = {
+        n: handlers.Asked(request.number, request.key, person, request.cause)
+        for n, (request, person) in enumerate(zip(requests, people, strict=True))
+        if isinstance(person, Principal)
+    }
+    found = dict(zip(asked, await handlers.find(tx, list(asked.values()), registering=room.registering), strict=True))
+    refused = {n: versions for n, versions in found.items() if isinstance(versions, Problem)}
+    looks = {
+        n: handlers.Look(versions, asked[n].principal, asked[n].cause)
+        for n, versions in found.items()
+        if not isinstance(versions, Problem)
+    }
+    # Before the looks are recorded: from then on all who append wait for us.
+    registrations = {look.latest["certificate_id"]: _registration(look.latest) for look in looks.values()}
+    proofs = await prove_all(tx, registrations)
+    viewed = await handlers.record_looks(tx, list(looks.values()), registering=room.registering)
+    shown = {
+        n: _Shown(look.versions, proofs[view.certificate_id], view)
+        for (n, look), view in zip(looks.items(), viewed, strict=True)
+    }
+    outcomes: dict[int, _Shown | Problem] = {**refused, **shown}
+    answers = {n: _Answer(each.principal, outcomes[n]) for n, each in asked.items()}
+    return [person if isinstance(person, Problem) else answers[n] for n, person in enumerate(people)]
+
+
+def _registration(latest: Record) -> Document:
     names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
-    registration = documents.of_registration(**{name: latest[name] for name in names})
-    proof = await prove(tx, latest["certificate_id"], registration)
-    return proof.document if proof is not None else None
+    return documents.of_registration(**{name: latest[name] for name in names})
 
 
-def _certificate(versions: Sequence[Any], proof: dict[str, Any] | None) -> Certificate:
+def _certificate(versions: Sequence[Record], proof: Proof | None) -> Certificate:
     """The latest of the versions, which comes first."""
     latest = versions[0]
     return Certificate(
@@ -129,5 +182,5 @@ def _certificate(versions: Sequence[Any], proof: dict[str, Any] | None) -> Certi
             )
             for row in versions
         ],
-        proof=proof,
+        proof=proof.document if proof is not None else None,
     )

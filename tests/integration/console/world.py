@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaProducer
 
 from chassis.outbox import Outbox, unpack
@@ -83,13 +82,12 @@ class World:
             ACCOUNT,
         )
         principal = Principal(ACCOUNT, "purchaser", "tochigi", "見本", frozenset())
-        with structlog.contextvars.bound_contextvars(correlation_id="test"):
-            async with self.registry.transaction():
-                found = await handlers.find(
-                    self.registry, issued.contract_number, KEY, principal=principal, registering=self.registering
-                )
-                assert not isinstance(found, Problem)
-                await handlers.record_look(self.registry, found[0], principal=principal, registering=self.registering)
+        asked = handlers.Asked(issued.contract_number, KEY, principal, Cause("test"))
+        async with self.registry.transaction():
+            (found,) = await handlers.find(self.registry, [asked], registering=self.registering)
+            assert not isinstance(found, Problem)
+            look = handlers.Look(found, principal, asked.cause)
+            await handlers.record_looks(self.registry, [look], registering=self.registering)
         if published:
             await self.publish()
 

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from chassis.outbox import Outbox
+from chassis.outbox import Outbox, unpack
 from chassis.postgres import transaction
 from chassis.web.problems import Problem
 from chassis.web.tokens import DISABLE_ACCOUNT, REVOKE_TOKENS, Principal
+from schemas import topics
 from schemas.authentication_key import secret_id
+from schemas.envelope import Cause
 from schemas.views import CertificateViewed
 from services.registry import handlers
 from services.registry.domain import Limits
@@ -216,6 +219,35 @@ async def test_a_right_key_among_many_guesses_at_once_takes_nobodys_turn(certifi
     assert [answer.status_code for answer in answers] == [200, 404] * 2
 
 
+async def test_look_ups_at_once_get_each_its_own_answer_and_their_looks_are_told_in_the_order_of_the_log(
+    registry, certificate, look_up, keys
+):
+    others = [a_certificate(keys=keys, key=KEY) for _ in range(3)]
+    await a_consumer(registry.service, registry.pool).take([a_record(event) for event in others])
+    numbers = [event.contract_number for event in (certificate, *others)]
+    elsewhere, nobody = await registry.person("omitama"), replace(await registry.person("tochigi"), token="akashi_no")
+    asked = [(number, KEY, None, 200) for number in numbers * 3]
+    asked += [(numbers[0], WRONG, None, 404), (numbers[1], KEY, elsewhere, 404), (numbers[2], KEY, nobody, 401)]
+
+    answers = await asyncio.gather(
+        *(look_up(number, key, **({"person": person} if person else {})) for number, key, person, _ in asked)
+    )
+
+    assert [answer.status_code for answer in answers] == [status for *_, status in asked]
+    shown = [answer.json()["contract_number"] for answer in answers if answer.status_code == 200]
+    assert shown == numbers * 3
+    told = [CertificateViewed.model_validate_json(value) for value in await registry.outbox("CertificateViewed")]
+    assert sorted(view.contract_number for view in told) == sorted(shown)
+    assert [view.leaf_index for view in told] == list(range(2 * len(numbers), 2 * len(numbers) + len(told)))
+    causes = [
+        dict(unpack(row["headers"]))["ce_correlationid"].decode()
+        for row in await registry.pool.fetch("SELECT headers FROM outbox WHERE topic = $1", topics.VIEWS.name)
+    ]
+    assert sorted(causes) == sorted(
+        answer.headers["x-correlation-id"] for answer in answers if answer.status_code == 200
+    )
+
+
 async def test_when_the_window_is_over_the_account_may_try_again(certificate, registry, tochigi, keys, clock):
     limits = Limits(per_number=2, per_account=9, window=timedelta(minutes=15))
     registering = handlers.Registering(
@@ -229,7 +261,8 @@ async def test_when_the_window_is_over_the_account_may_try_again(certificate, re
 
     async def status(key):
         async with transaction(registry.pool) as tx:
-            found = await handlers.find(tx, certificate.contract_number, key, principal=person, registering=registering)
+            asked = handlers.Asked(certificate.contract_number, key, person, Cause("test"))
+            (found,) = await handlers.find(tx, [asked], registering=registering)
         return found.status if isinstance(found, Problem) else 200
 
     assert [await status(WRONG) for _ in range(3)] == [404, 404, 429]
