@@ -6,7 +6,7 @@ A request that comes alone waits for nobody and has its transaction to itself.
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,6 +17,14 @@ from chassis.web.problems import Problem, unavailable
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+
+def parted(outcomes: Mapping[Key, Found | Problem]) -> tuple[dict[Key, Found], dict[Key, Problem]]:
+    """What came to something, and what came to a problem: for what `act` does with many, step by step."""
+    problems = {key: outcome for key, outcome in outcomes.items() if isinstance(outcome, Problem)}
+    return {key: outcome for key, outcome in outcomes.items() if not isinstance(outcome, Problem)}, problems
 
 
 @dataclass

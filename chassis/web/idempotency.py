@@ -6,7 +6,7 @@ Only answers that had an effect are kept; a refused request may be corrected and
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,10 +19,19 @@ from chassis.web.problems import Problem, not_json
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 #: Held until the transaction ends; a second request under the same key does not wait.
-TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 0))"
-SELECT = "SELECT fingerprint, status, answer FROM idempotency WHERE contractor_id = $1 AND key = $2"
+TRY_LOCKS = """
+SELECT pg_try_advisory_xact_lock(hashtextextended(scope || chr(31) || key, 0))
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (scope, key, n) ORDER BY n
+"""
+SELECT = """
+SELECT contractor_id, key, fingerprint, status, answer FROM idempotency
+WHERE (contractor_id, key) IN (SELECT scope, key FROM unnest($1::text[], $2::text[]) AS w (scope, key))
+"""
 INSERT = """
-INSERT INTO idempotency (contractor_id, key, fingerprint, status, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO idempotency (contractor_id, key, fingerprint, status, answer, created_at)
+SELECT scope, key, fingerprint, status, answer, $6
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::integer[], $5::json[])
+    AS w (scope, key, fingerprint, status, answer)
 """
 
 
@@ -63,18 +72,60 @@ async def once(tx: Transaction, write: Write, act: Callable[[], Awaitable[Answer
 
     Problem 409 while the first request still runs, 422 when the key was used for something else.
     """
-    if not await tx.fetchval(TRY_LOCK, write.scope, write.key):
-        raise Problem(
-            409,
-            "request-in-progress",
-            "The same request is being answered just now; ask again for its answer.",
-            headers={"Retry-After": "1"},
-        )
-    stored = await tx.fetchrow(SELECT, write.scope, write.key)
-    if stored is not None:
-        if stored["fingerprint"] != write.fingerprint:
-            raise Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request.")
-        return Answer(stored["status"], json.loads(stored["answer"]))
-    answer = await act()
-    await tx.execute(INSERT, write.scope, write.key, write.fingerprint, answer.status, json.dumps(answer.body), now)
-    return answer
+    (given,) = await given_before(tx, [write])
+    if isinstance(given, Problem):
+        raise given
+    if given is None:
+        given = await act()
+        await keep(tx, [(write, given)], now=now)
+    return given
+
+
+async def given_before(tx: Transaction, writes: Sequence[Write]) -> list[Answer | Problem | None]:
+    """To each the answer that was given before, or None where this transaction is to give the first one and to `keep`
+    it. Two statements, however many.
+
+    Problem 409 while the first request still runs, 422 when the key was used for something else.
+    """
+    columns = [write.scope for write in writes], [write.key for write in writes]
+    locked = await tx.fetch(TRY_LOCKS, *columns)
+    stored = {(row["contractor_id"], row["key"]): row for row in await tx.fetch(SELECT, *columns)}
+    taken: set[tuple[str, str]] = set()
+    given: list[Answer | Problem | None] = []
+    for write, (is_ours,) in zip(writes, locked, strict=True):
+        name = (write.scope, write.key)
+        if not is_ours or name in taken:
+            given.append(_in_progress())
+        elif name in stored:
+            given.append(_again(write, stored[name]))
+        else:
+            taken.add(name)
+            given.append(None)
+    return given
+
+
+async def keep(tx: Transaction, answers: Sequence[tuple[Write, Answer]], *, now: datetime) -> None:
+    await tx.execute(
+        INSERT,
+        [write.scope for write, _ in answers],
+        [write.key for write, _ in answers],
+        [write.fingerprint for write, _ in answers],
+        [answer.status for _, answer in answers],
+        [json.dumps(answer.body) for _, answer in answers],
+        now,
+    )
+
+
+def _in_progress() -> Problem:
+    return Problem(
+        409,
+        "request-in-progress",
+        "The same request is being answered just now; ask again for its answer.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _again(write: Write, stored: Any) -> Answer | Problem:
+    if stored["fingerprint"] != write.fingerprint:
+        return Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request.")
+    return Answer(stored["status"], json.loads(stored["answer"]))

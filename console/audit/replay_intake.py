@@ -202,7 +202,7 @@ class IntakeKeeps(Keeping):
             await tx.execute(
                 console_store.INSERT_CONTRACTOR, company.id, company.name, company.address, company.representative
             )
-            if not await handlers.keep_application(tx, event, wrapped_data_key=b""):
+            if await handlers.keep_applications(tx, [(event, b"")]):
                 raise Refused("already_applied")
             await tx.execute(UPDATE_SUBMITTED, event.application_id, (received.record.value or b"").decode())
 

@@ -38,10 +38,11 @@ from services.intake.web import (
     public,
     sending,
     standing,
+    submitting,
 )
 from services.intake.web.documents import Printer
 from services.intake.web.linked import LINKS
-from services.intake.web.routes import FORM_DEFINITIONS, Counter, make_router
+from services.intake.web.routes import Counter, make_router
 
 #: Of `chassis/sql`, those that its own migrations stand on.
 SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
@@ -70,6 +71,7 @@ def make_service(settings: IntakeSettings) -> Service:
         title="Takes contractors' applications and shows what became of them (受付)",
         shared_tables=SHARED_TABLES,
         routers=(
+            submitting.make_router(counter),
             make_router(counter),
             letters.make_router(counter),
             printing.make_router(counter, printer),
@@ -88,7 +90,7 @@ def make_service(settings: IntakeSettings) -> Service:
             Task("watch", partial(watch_unanswered, runtime=runtime)),
             Task("reminder", partial(remind, runtime=runtime), 240),
         ),
-        schemas=FORM_DEFINITIONS,
+        schemas=submitting.FORM_DEFINITIONS,
         links=LINKS,
         site=CompletePortal(site),
     )

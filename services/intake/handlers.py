@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from asyncpg import Record
 from pydantic import TypeAdapter, ValidationError
 from uuid_utils.compat import uuid7
 
@@ -30,6 +31,7 @@ from schemas.applications import ApplicationSubmitted, Contractor, ProductApplie
 from schemas.certificates import CertificateIssued
 from schemas.data_keys import DataKeyWrapped, WrappedKey
 from schemas.decisions import ApplicationDecided, ApplicationQueued, ApplicationWithdrawn, Finding, WithdrawalRefused
+from schemas.envelope import Cause
 from schemas.registrations import CertificateRegistered
 from schemas.sealed import Contact, SealedContact
 from schemas.views import CertificateViewed
@@ -79,31 +81,69 @@ def read_form(document: Any) -> ApplicationForm:
         raise invalid(field_errors(error)) from None
 
 
-async def submit_application(tx: Transaction, document: Any, *, principal: Principal, taking: Taking) -> Answer:
-    """Take an application: when this returns and `tx` commits, it is durable together with its announcement.
+@dataclass(frozen=True)
+class Applying:
+    """Somebody applies."""
 
-    Problem 422 names every field that breaks a rule; 409 the earlier application for the same works and product.
+    form: ApplicationForm
+    principal: Principal
+    #: Of the request.
+    cause: Cause
+
+
+async def take_application(tx: Transaction, applying: Applying, *, taking: Taking) -> UUID:
+    """As `take_applications`, of one; its id. All problems are raised."""
+    (taken,) = await take_applications(tx, [applying], taking=taking)
+    if isinstance(taken, Problem):
+        raise taken
+    log_taken(taken)
+    return taken.application_id
+
+
+async def take_applications(
+    tx: Transaction, applying: Sequence[Applying], *, taking: Taking
+) -> list[ApplicationSubmitted | Problem]:
+    """Take applications: when this returns and `tx` commits, each is durable together with its announcement. In the
+    order given, with a fixed number of statements where none replaces another.
+
+    Returned for the one it is about: Problem 422, which names every field that breaks a rule, and 403. Raised, because
+    `tx` is then of no use: Problem 409, which names an earlier application for the same works and product.
     """
-    application_id = await take_application(tx, read_form(document), principal=principal, taking=taking)
-    return Answer(202, {"application_id": str(application_id), "status": "submitted"})
+    contractors = await store.contractors(tx, {each.principal.subject_id for each in applying})
+    taken: list[_Taken | Problem] = []
+    for each in applying:
+        faults = domain.check(each.form, taking.reference)
+        contractor = contractors.get(each.principal.subject_id)
+        if faults:
+            taken.append(invalid([FieldError(one.field, one.rule, one.message_ja, one.message_en) for one in faults]))
+        elif contractor is None:
+            taken.append(no_contractor())
+        elif each.form.replaces is not None and not await _is_ones_own(tx, each.form.replaces, each.principal):
+            fault = FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")
+            taken.append(invalid([fault]))
+        else:
+            taken.append(_take(each, contractor, taking))
+    await _keep(tx, [each for each in taken if isinstance(each, _Taken)], taking)
+    return [each if isinstance(each, Problem) else each.submitted for each in taken]
 
 
-async def take_application(tx: Transaction, form: ApplicationForm, *, principal: Principal, taking: Taking) -> UUID:
-    """As `submit_application`, for a form that has been read; the application's id."""
-    faults = domain.check(form, taking.reference)
-    if faults:
-        raise invalid([FieldError(fault.field, fault.rule, fault.message_ja, fault.message_en) for fault in faults])
-    # Step 1: form → command → application row and its announcement, in one transaction.
+@dataclass(frozen=True)
+class _Taken:
+    submitted: ApplicationSubmitted
+    #: For the others who may open its contact data, and for ourselves.
+    wrapped: DataKeyWrapped
+    wrapped_for_us: bytes
+    cause: Cause
+
+
+def _take(applying: Applying, contractor: Record, taking: Taking) -> _Taken:
     application_id = uuid7()
-    now = taking.clock.now()
     data_key = sealing.DataKey(uuid7(), os.urandom(32))
-    submitted = await _submitted(tx, form, application_id, data_key, principal=principal, taking=taking)
-    if form.replaces is not None:
-        await _lock_replaced(tx, form.replaces, principal)
+    submitted = _submitted(applying, contractor, application_id, data_key, taking)
     wrapped = DataKeyWrapped(
         application_id=application_id,
         data_key_id=data_key.id,
-        created_at=now,
+        created_at=submitted.submitted_at,
         wrapped_for=tuple(
             WrappedKey(reader=reader, wrapped=sealing.b64(_wrap(data_key, application_id, reader, public_key)))
             for reader, public_key in taking.readers.items()
@@ -111,8 +151,16 @@ async def take_application(tx: Transaction, form: ApplicationForm, *, principal:
         ),
     )
     own = _wrap(data_key, application_id, SELF, taking.readers[SELF])
-    products = [applied.product for applied in submitted.products]
-    if not await keep_application(tx, submitted, wrapped_data_key=own):
+    return _Taken(submitted, wrapped, own, applying.cause)
+
+
+async def _keep(tx: Transaction, taken: Sequence[_Taken], taking: Taking) -> None:
+    # Step 1: form → command → application row and its announcement, in one transaction.
+    if not taken:
+        return
+    refused = await keep_applications(tx, [(each.submitted, each.wrapped_for_us) for each in taken])
+    for submitted in (each.submitted for each in taken if each.submitted.application_id in refused):
+        products = [applied.product for applied in submitted.products]
         earlier = await store.earlier_application(tx, _works_key(submitted), products)
         raise Problem(
             409,
@@ -121,24 +169,27 @@ async def take_application(tx: Transaction, form: ApplicationForm, *, principal:
             detail="To send a returned or withdrawn one again, name it in `replaces`. (APP-4)",
             application_id=str(earlier),
         )
-    cause = current_cause()
-    await taking.outbox.add(tx, [(wrapped, cause), (submitted, cause)])
-    log.info("application.submitted", application_id=str(application_id), products=products)
-    return application_id
+    await taking.outbox.add(tx, [(event, each.cause) for each in taken for event in (each.wrapped, each.submitted)])
 
 
-async def keep_application(tx: Transaction, submitted: ApplicationSubmitted, *, wrapped_data_key: bytes) -> bool:
-    """Keep an application, in place of what it replaces: of that one, what was returned or withdrawn (APP-3).
+async def keep_applications(tx: Transaction, applications: Sequence[tuple[ApplicationSubmitted, bytes]]) -> set[UUID]:
+    """Keep applications with their wrapped data keys, each in place of what it replaces: of that one, what was returned
+    or withdrawn (APP-3).
 
-    False when one of its products is already applied for on the same works.
+    Returns those of which a product is applied for on the same works already: `tx` is then of no use.
     """
-    if submitted.replaces is not None:
-        replaceable = await store.replaceable_products(tx, submitted.replaces)
-        products = [applied.product for applied in submitted.products if applied.product in replaceable]
-        await store.deactivate(tx, submitted.replaces, products)
-    return await store.add_application(
-        tx, submitted, works_key=_works_key(submitted), wrapped_data_key=wrapped_data_key
-    )
+    for submitted, _ in applications:
+        if submitted.replaces is not None:
+            replaceable = await store.replaceable_products(tx, submitted.replaces)
+            products = [applied.product for applied in submitted.products if applied.product in replaceable]
+            await store.deactivate(tx, submitted.replaces, products)
+    return await store.add_applications(tx, [(each, _works_key(each), wrapped) for each, wrapped in applications])
+
+
+def log_taken(submitted: ApplicationSubmitted) -> None:
+    """Say that an application was taken, as part of its request."""
+    products = [applied.product for applied in submitted.products]
+    log.info("application.submitted", application_id=str(submitted.application_id), products=products)
 
 
 async def request_withdrawal(tx: Transaction, application_id: UUID, *, principal: Principal, taking: Taking) -> Answer:
@@ -153,7 +204,11 @@ async def request_withdrawal(tx: Transaction, application_id: UUID, *, principal
         await store.set_withdrawal_requested(tx, application_id, now)
         asked = WithdrawalRequested(application_id=application_id, requested_at=now, requested_by=principal.account_id)
         await taking.outbox.add(tx, [(asked, current_cause())])
-    return Answer(202, {"application_id": str(application_id), "status": "withdrawal_requested"})
+    return accepted(application_id, "withdrawal_requested")
+
+
+def accepted(application_id: UUID, status: str) -> Answer:
+    return Answer(202, {"application_id": str(application_id), "status": status})
 
 
 async def disclose_key(tx: Transaction, contract_number: str, *, principal: Principal, taking: Taking) -> str:
@@ -192,6 +247,10 @@ def read_number(typed: str) -> str:
     if not contract_number.is_well_formed(number):
         raise not_found()
     return number
+
+
+def no_contractor() -> Problem:
+    return Problem(403, "forbidden", "This account belongs to no registered contractor.")
 
 
 def not_found() -> Problem:
@@ -276,19 +335,11 @@ async def _compare_copies(tx: Transaction, certificate_ids: Sequence[UUID]) -> N
         log.critical("certificate.copies_differ", count=different)
 
 
-async def _submitted(
-    tx: Transaction,
-    form: ApplicationForm,
-    application_id: UUID,
-    data_key: sealing.DataKey,
-    *,
-    principal: Principal,
-    taking: Taking,
+def _submitted(
+    applying: Applying, contractor: Record, application_id: UUID, data_key: sealing.DataKey, taking: Taking
 ) -> ApplicationSubmitted:
     """The checked form as an event: contractor from the account, contact sealed, form and ratio resolved."""
-    row = await store.contractor(tx, principal.subject_id)
-    if row is None:
-        raise Problem(403, "forbidden", "This account belongs to no registered contractor.")
+    form = applying.form
     surety = taking.reference.surety(form.surety_id or "")
     contact = Contact(
         mail_address=form.mail_address,
@@ -305,11 +356,11 @@ async def _submitted(
         application_id=application_id,
         replaces=form.replaces,
         submitted_at=taking.clock.now(),
-        submitted_by=principal.account_id,
+        submitted_by=applying.principal.account_id,
         surety_id=surety.id,
         branch_id=form.branch_id or "",
         reference_version=taking.reference.version,
-        contractor=Contractor.model_validate(dict(row)),
+        contractor=Contractor.model_validate(dict(contractor)),
         works=works,
         products=tuple(
             ProductApplied.model_validate(
@@ -334,10 +385,9 @@ async def _submitted(
     )
 
 
-async def _lock_replaced(tx: Transaction, replaced: UUID, principal: Principal) -> None:
-    """Only one's own can be replaced (APP-3)."""
-    if await store.lock_application(tx, replaced, principal.subject_id) is None:
-        raise invalid([FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")])
+async def _is_ones_own(tx: Transaction, replaced: UUID, principal: Principal) -> bool:
+    """Only one's own can be replaced (APP-3). It stays as it is until `tx` ends."""
+    return await store.lock_application(tx, replaced, principal.subject_id) is not None
 
 
 def _works_key(submitted: ApplicationSubmitted) -> bytes:

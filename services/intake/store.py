@@ -1,6 +1,6 @@
 """Every SQL statement of intake. Those that follow topics take any number of rows and repeat without effect."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,19 +19,23 @@ from schemas.views import CertificateViewed
 INSERT_CONTRACTOR = """
 INSERT INTO contractor (id, name, address, representative) VALUES ($1, $2, $3, $4)
 """
-SELECT_CONTRACTOR = "SELECT id, name, address, representative FROM contractor WHERE id = $1"
-# $1 id, $2 contractor, $3 surety, $4 purchaser, $5 replaces, $6 event as JSON, $7 when, $8 wrapped data key
-INSERT_APPLICATION = """
+SELECT_CONTRACTORS = "SELECT id, name, address, representative FROM contractor WHERE id = ANY($1::text[])"
+# $6 event as JSON, $8 wrapped data key
+INSERT_APPLICATIONS = """
 INSERT INTO application
     (id, contractor_id, surety_id, purchaser_id, replaces, submitted, submitted_at, wrapped_data_key)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT id, contractor_id, surety_id, purchaser_id, replaces, submitted, submitted_at, wrapped_data_key
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::jsonb[], $7::timestamptz[], $8::bytea[])
+    AS a (id, contractor_id, surety_id, purchaser_id, replaces, submitted, submitted_at, wrapped_data_key)
 """
-# Waits for a transaction that is about to take the same works and product.
+# Waits for a transaction that is about to take the same works and product. In order: two that wait for each other never
+# do so in a circle.
 INSERT_PRODUCTS = """
 INSERT INTO product (application_id, product, form, works_key)
-SELECT $1, product, form, $4 FROM unnest($2::text[], $3::text[]) AS p (product, form) ORDER BY product
+SELECT application_id, product, form, works_key FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
+    AS p (application_id, product, form, works_key) ORDER BY works_key, product
 ON CONFLICT (works_key, product) WHERE active DO NOTHING
-RETURNING product
+RETURNING application_id, product
 """
 SELECT_EARLIER = """
 SELECT application_id FROM product WHERE works_key = $1 AND product = ANY($2::text[]) AND active
@@ -191,28 +195,36 @@ class Certificate:
     key_ciphertext: bytes
 
 
-async def contractor(tx: Transaction, contractor_id: str) -> Record | None:
-    return await tx.fetchrow(SELECT_CONTRACTOR, contractor_id)
+async def contractors(tx: Transaction, contractor_ids: Collection[str]) -> dict[str, Record]:
+    return {row["id"]: row for row in await tx.fetch(SELECT_CONTRACTORS, list(contractor_ids))}
 
 
-async def add_application(
-    tx: Transaction, event: ApplicationSubmitted, *, works_key: bytes, wrapped_data_key: bytes
-) -> bool:
-    """Record an application; False when one of its products is already applied for on the same works."""
+async def add_applications(
+    tx: Transaction, applications: Sequence[tuple[ApplicationSubmitted, bytes, bytes]]
+) -> set[UUID]:
+    """Record applications, each with its works' key and its wrapped data key. Returns those of which a product is
+    applied for on the same works already: what was written is of no use then. Two statements, however many.
+    """
+    events = [event for event, _, _ in applications]
     await tx.execute(
-        INSERT_APPLICATION,
-        event.application_id,
-        event.contractor.id,
-        event.surety_id,
-        event.works.purchaser_id,
-        event.replaces,
-        event.model_dump_json(),
-        event.submitted_at,
-        wrapped_data_key,
+        INSERT_APPLICATIONS,
+        [event.application_id for event in events],
+        [event.contractor.id for event in events],
+        [event.surety_id for event in events],
+        [event.works.purchaser_id for event in events],
+        [event.replaces for event in events],
+        [event.model_dump_json() for event in events],
+        [event.submitted_at for event in events],
+        [wrapped_data_key for _, _, wrapped_data_key in applications],
     )
-    products = [applied.product for applied in event.products]
-    forms = [applied.form for applied in event.products]
-    return len(await tx.fetch(INSERT_PRODUCTS, event.application_id, products, forms, works_key)) == len(products)
+    products = [
+        (event.application_id, applied.product, applied.form, works_key)
+        for event, works_key, _ in applications
+        for applied in event.products
+    ]
+    rows = await tx.fetch(INSERT_PRODUCTS, *(list(column) for column in zip(*products, strict=True)))
+    added = {(row["application_id"], row["product"]) for row in rows}
+    return {application_id for application_id, product, _, _ in products if (application_id, product) not in added}
 
 
 async def earlier_application(tx: Transaction, works_key: bytes, products: Sequence[str]) -> UUID | None:

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from chassis.postgres import Transaction
+from chassis.telemetry import current_cause
 from chassis.web.tokens import Principal
 from services.intake import handlers
 from services.intake.drafts import store
@@ -63,7 +64,8 @@ async def send(tx: Transaction, draft: Draft, form: ApplicationForm, *, principa
     """Make a draft that was found with `lock` an application, once; its id. Problems as of `take_application`."""
     if draft.application_id is not None:
         return draft.application_id
-    application_id = await handlers.take_application(tx, form, principal=principal, taking=taking)
+    applying = handlers.Applying(form, principal, current_cause())
+    application_id = await handlers.take_application(tx, applying, taking=taking)
     await store.consume(tx, draft.id, application_id)
     return application_id
 

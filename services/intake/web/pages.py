@@ -12,7 +12,6 @@ from starlette.responses import HTMLResponse, Response
 
 from chassis.sealing import DataKey
 from chassis.web.pages import Backing, Portal, Site, Visit
-from chassis.web.problems import Problem
 from chassis.web.wording import noted
 from documents.html import STATIC as DOCUMENTS_STATIC
 from documents.money import yen, yen_spaced
@@ -75,9 +74,10 @@ async def at_portal(site: Site, counter: Counter, request: Request, surety_id: s
     async with site.visit(request) as visit:
         if surety is None:
             raise handlers.not_found()
-        contractor = await store.contractor(visit.tx, visit.person.subject_id)
+        who = visit.person.subject_id
+        contractor = (await store.contractors(visit.tx, [who])).get(who)
         if contractor is None:
-            raise Problem(403, "forbidden", "This account belongs to no registered contractor.")
+            raise handlers.no_contractor()
         yield AtPortal(visit, surety, Contractor.model_validate(dict(contractor)))
 
 

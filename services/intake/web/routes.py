@@ -1,7 +1,6 @@
 """The contractor's HTTP API: apply, follow, withdraw, and fetch the key."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -16,9 +15,6 @@ from chassis.web.problems import documented
 from chassis.web.tokens import Principal, authenticate
 from services.intake import handlers, views
 
-#: The body is read by hand: the idempotency key comes before validation. OpenAPI is told its shape here.
-_FORM_SCHEMA = handlers.FORM.json_schema(ref_template="#/components/schemas/{model}")
-FORM_DEFINITIONS: dict[str, Any] = _FORM_SCHEMA.pop("$defs")
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -55,31 +51,6 @@ def make_router(counter: Counter) -> APIRouter:
     router = APIRouter(prefix="/api", tags=["contractor"])
     runtime, taking = counter.runtime, counter.taking
 
-    @router.post(
-        "/applications",
-        summary="Apply for guarantees (保証申込)",
-        status_code=202,
-        response_model=Accepted,
-        responses=documented(400, 401, 403, 409, 422),
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"application/json": {"schema": _FORM_SCHEMA}}},
-            "parameters": [IDEMPOTENCY_KEY],
-        },
-    )
-    async def submit(request: Request) -> JSONResponse:
-        body = await request.body()
-        async with runtime.transaction() as tx:
-            person = await counter.who(tx, request, "applications")
-            document = handlers.parse_json(body)
-            write = write_of(request, scope=person.subject_id, document=document)
-            answer = await once(
-                tx,
-                write,
-                lambda: handlers.submit_application(tx, document, principal=person, taking=taking),
-                now=runtime.clock.now(),
-            )
-        return _answer(answer)
-
     @router.get("/applications", summary="Own applications, newest first", responses=documented(401, 403, 422))
     async def list_applications(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Applications:
         async with runtime.transaction(of_one_moment=True) as tx:
@@ -112,7 +83,7 @@ def make_router(counter: Counter) -> APIRouter:
                 lambda: handlers.request_withdrawal(tx, application_id, principal=person, taking=taking),
                 now=runtime.clock.now(),
             )
-        return _answer(answer)
+        return answered(answer)
 
     @router.get("/guarantees", summary="Own guarantees (保証契約一覧)", responses=documented(401, 403, 422))
     async def list_guarantees(request: Request, limit: Limit = 20, cursor: Cursor = None) -> views.Guarantees:
@@ -151,6 +122,6 @@ def make_router(counter: Counter) -> APIRouter:
     return router
 
 
-def _answer(answer: Answer) -> JSONResponse:
+def answered(answer: Answer) -> JSONResponse:
     location = {"Location": f"/api/applications/{answer.body['application_id']}"}
     return JSONResponse(answer.body, status_code=answer.status, headers=location)

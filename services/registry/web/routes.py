@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from chassis.postgres import Transaction
 from chassis.service import Runtime
 from chassis.telemetry import current_cause
-from chassis.together import Together
+from chassis.together import Together, parted
 from chassis.web import tokens
 from chassis.web.problems import Problem, documented
 from chassis.web.tokens import Principal
@@ -129,20 +129,16 @@ class _Answer:
 
 async def _look_up(tx: Transaction, requests: Sequence[_Request], *, room: ReadingRoom) -> list[_Answer | Problem]:
     bearers = [request.token for request in requests]
-    people = await tokens.principals(tx, bearers, role="purchaser", scope="lookup", now=room.runtime.clock.now())
-    # By the place among the requests: of those who may ask, and then of those who are shown something.
+    identified = await tokens.principals(tx, bearers, role="purchaser", scope="lookup", now=room.runtime.clock.now())
+    # By the place among the requests.
+    people, strangers = parted(dict(enumerate(identified)))
     asked = {
-        n: handlers.Asked(request.number, request.key, person, request.cause)
-        for n, (request, person) in enumerate(zip(requests, people, strict=True))
-        if isinstance(person, Principal)
+        n: handlers.Asked(requests[n].number, requests[n].key, person, requests[n].cause)
+        for n, person in people.items()
     }
-    found = dict(zip(asked, await handlers.find(tx, list(asked.values()), registering=room.registering), strict=True))
-    refused = {n: versions for n, versions in found.items() if isinstance(versions, Problem)}
-    looks = {
-        n: handlers.Look(versions, asked[n].principal, asked[n].cause)
-        for n, versions in found.items()
-        if not isinstance(versions, Problem)
-    }
+    results = await handlers.find(tx, list(asked.values()), registering=room.registering)
+    found, refused = parted(dict(zip(asked, results, strict=True)))
+    looks = {n: handlers.Look(versions, people[n], requests[n].cause) for n, versions in found.items()}
     # Before the looks are recorded: from then on all who append wait for us.
     registrations = {look.latest["certificate_id"]: _registration(look.latest) for look in looks.values()}
     proofs = await prove_all(tx, registrations)
@@ -151,9 +147,9 @@ async def _look_up(tx: Transaction, requests: Sequence[_Request], *, room: Readi
         n: _Shown(look.versions, proofs[view.certificate_id], view)
         for (n, look), view in zip(looks.items(), viewed, strict=True)
     }
-    outcomes: dict[int, _Shown | Problem] = {**refused, **shown}
-    answers = {n: _Answer(each.principal, outcomes[n]) for n, each in asked.items()}
-    return [person if isinstance(person, Problem) else answers[n] for n, person in enumerate(people)]
+    outcomes: dict[int, _Shown | Problem] = {**shown, **refused}
+    done = {n: _Answer(person, outcomes[n]) for n, person in people.items()}
+    return [strangers[n] if n in strangers else done[n] for n in range(len(requests))]
 
 
 def _registration(latest: Record) -> Document:

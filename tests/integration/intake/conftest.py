@@ -89,10 +89,11 @@ def sent(intake, contractor):
 
     async def make(count) -> list[ApplicationSubmitted]:
         events = [an_application() for _ in range(count)]
-        for event in events:
-            async with transaction(intake.pool) as tx:
-                key = domain.works_key(event.contractor.id, WorksForm(name=event.works.name))
-                assert await store.add_application(tx, event, works_key=key, wrapped_data_key=b"")
+        rows = [
+            (event, domain.works_key(event.contractor.id, WorksForm(name=event.works.name)), b"") for event in events
+        ]
+        async with transaction(intake.pool) as tx:
+            assert await store.add_applications(tx, rows) == set()
         return events
 
     return make

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,39 @@ async def test_the_same_works_twice_at_once_are_taken_once(intake, contractor):
 
     assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409, 409]
     assert len(await submitted(intake)) == 1
+
+
+async def test_who_applies_at_once_gets_each_its_own_answer_and_nobody_anothers_fault(intake, contractor, another):
+    sano, nobody = await another(), replace(contractor, person=replace(contractor.person, token="akashi_no"))
+    earlier = an_application_form()
+    await contractor.post(APPLICATIONS, earlier, key="earlier")
+    asked = [
+        (contractor, an_application_form(), "a", 202),
+        (sano, an_application_form(), "a", 202),
+        (contractor, {}, "b", 422),
+        (nobody, an_application_form(), "c", 401),
+        (contractor, earlier, "earlier", 202),
+        (contractor, an_application_form(works__contract_date="2026-03-31", works__purchaser_id="yomitan"), "d", 422),
+        *((contractor, an_application_form(), f"e{n}", 202) for n in range(5)),
+    ]
+
+    async def answers():
+        return await asyncio.gather(*(who.post(APPLICATIONS, form, key=key) for who, form, key, _ in asked))
+
+    first = await answers()
+    conflicting = (contractor, {**earlier, "message": "もう一度"}, "f", 409)
+    asked = [*asked[:3], conflicting, *asked[3:]]
+    again = await answers()
+
+    assert [answer.status_code for answer in again] == [status for *_, status in asked]
+    assert [answer.status_code for answer in first] == [status for *_, status in asked if status != 409]
+    taken = [answer for answer in first if answer.status_code == 202]
+    assert [answer.json() for answer in taken] == [answer.json() for answer in again if answer.status_code == 202]
+    told = await submitted(intake)
+    assert sorted(str(event.application_id) for event in told) == sorted({a.json()["application_id"] for a in taken})
+    assert {str(event.application_id): event.contractor.id for event in told}[
+        taken[1].json()["application_id"]
+    ] == "sano"
 
 
 async def test_another_product_of_the_same_works_may_follow(contractor):
