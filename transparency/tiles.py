@@ -94,6 +94,7 @@ def tiles_between(old: int, new: int) -> Iterator[Tile]:
         level += 1
 
 
+@lru_cache(maxsize=4096)
 def tile_of_node(height: int, index: int, size: int) -> Tile:
     """The tile from which a complete subtree's hash can be had."""
     level, above = divmod(height, TILE_HEIGHT)
