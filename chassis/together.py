@@ -96,6 +96,7 @@ class Together(Generic[Asked, Answer]):
         try:
             async with self._transaction() as tx:
                 answers = await self._act(tx, [request.asked for request in turn])
+                assert len(answers) == len(turn), "to each an answer"
         except Exception as error:  # noqa: BLE001 - handed to those it is for
             if isinstance(error, Problem) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 answers = [unavailable() for _ in turn]

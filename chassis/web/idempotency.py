@@ -105,6 +105,8 @@ async def given_before(tx: Transaction, writes: Sequence[Write]) -> list[Answer 
 
 
 async def keep(tx: Transaction, answers: Sequence[tuple[Write, Answer]], *, now: datetime) -> None:
+    if not answers:
+        return
     await tx.execute(
         INSERT,
         [write.scope for write, _ in answers],

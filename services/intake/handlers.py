@@ -109,6 +109,8 @@ async def take_applications(
     Returned for the one it is about: Problem 422, which names every field that breaks a rule, and 403. Raised, because
     `tx` is then of no use: Problem 409, which names an earlier application for the same works and product.
     """
+    if not applying:
+        return []
     contractors = await store.contractors(tx, {each.principal.subject_id for each in applying})
     taken: list[_Taken | Problem] = []
     for each in applying:
