@@ -1,14 +1,21 @@
 """What every test can ask for. A folder nearer to the test may have its own of the same name."""
 
+import re
 from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Final
 
 import pytest
 import structlog
 from hypothesis import settings
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests.support.fixtures import (
     _topics,
     broker,
+    built,
     clock,
     databases,
     intake,
@@ -27,6 +34,7 @@ from tests.support.running import stack
 __all__ = [
     "_topics",
     "broker",
+    "built",
     "clock",
     "databases",
     "intake",
@@ -61,3 +69,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     twice = [name for name, times in Counter(item.nodeid for item in items).items() if times > 1]
     if twice:
         raise pytest.UsageError(f"tests of one name: {', '.join(twice)}")
+
+
+#: A test or a fixture does; those of tests/fault break theirs.
+_ASKS_FOR_IT: Final = re.compile(r"^(async )?def [a-z]\w*\((?:[^)]*\W)?stack: RunningStack", re.MULTILINE)
+
+
+class _OneStack(LoadFileScheduling):  # type: ignore[misc] # xdist tells no types
+    """A file's tests run in one process; and so do all that use the one whole stack, which takes longer to start than most
+    of them to run, and which is never quite idle.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "the whole stack" if _uses_the_stack(self.config.rootpath, file) else file
+
+
+@cache
+def _uses_the_stack(root: Path, file: str) -> bool:
+    return not file.startswith("tests/fault/") and _ASKS_FOR_IT.search((root / file).read_text()) is not None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _OneStack(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -27,7 +27,8 @@ from deploy.local.state import CLONE, free_port
 from tests.fault.load import nth_form
 from tests.support.databases import Databases
 from tests.support.keys import Keyring
-from tests.support.services import Person, answering, make_service
+from tests.support.running import TRUSTING_NOBODY
+from tests.support.services import Person, answering, build, make_service
 from tests.support.waiting import eventually
 
 REQUEST_SECONDS: Final = 2.0
@@ -57,7 +58,10 @@ class Process:
 
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}", headers=self.person.headers, timeout=OTHERS_SECONDS
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers=self.person.headers,
+            timeout=OTHERS_SECONDS,
+            verify=TRUSTING_NOBODY,
         )
 
     def taken(self) -> int:
@@ -81,7 +85,7 @@ class Process:
 @pytest.fixture(scope="module")
 async def process(databases: Databases, keys: Keyring) -> AsyncIterator[Process]:
     await databases.fresh("intake")
-    async with answering(make_service("intake", databases, keys)) as beside:
+    async with answering(build(make_service("intake", databases, keys))) as beside:
         person = await beside.contractor()
         async with running(databases, keys, person, beside.pool) as process:
             yield process

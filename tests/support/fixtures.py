@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +19,7 @@ from tests.support.clock import StoppedClock
 from tests.support.databases import Databases
 from tests.support.kafka import skip_history
 from tests.support.keys import Keyring
-from tests.support.services import Site, answering, make_service
+from tests.support.services import Built, Site, answering, build, make_service
 from tests.support.stack import Broker, Server
 
 
@@ -93,27 +94,33 @@ async def registry_pool(databases: Databases) -> AsyncIterator[Pool]:
         yield pool
 
 
+@pytest.fixture(scope="session")
+def built(databases: Databases, keys: Keyring) -> Callable[[str], Built]:
+    """A service by its name, as its `app.py` wires it."""
+    return cache(lambda name: build(make_service(name, databases, keys)))
+
+
 @pytest.fixture
-async def intake(databases: Databases, keys: Keyring) -> AsyncIterator[Site]:
+async def intake(databases: Databases, built: Callable[[str], Built]) -> AsyncIterator[Site]:
     """Intake's HTTP side on a fresh database."""
     await databases.fresh("intake")
-    async with answering(make_service("intake", databases, keys)) as site:
+    async with answering(built("intake")) as site:
         yield site
 
 
 @pytest.fixture
-async def issuer(databases: Databases, keys: Keyring) -> AsyncIterator[Site]:
+async def issuer(databases: Databases, built: Callable[[str], Built]) -> AsyncIterator[Site]:
     """The desk on a fresh database."""
     await databases.fresh("issuer")
-    async with answering(make_service("issuer", databases, keys)) as site:
+    async with answering(built("issuer")) as site:
         yield site
 
 
 @pytest.fixture
-async def registry(databases: Databases, keys: Keyring) -> AsyncIterator[Site]:
+async def registry(databases: Databases, built: Callable[[str], Built]) -> AsyncIterator[Site]:
     """The purchasers' side on a fresh database; a window of the throttle is as long as in production."""
     await databases.fresh("registry")
-    async with answering(make_service("registry", databases, keys)) as site:
+    async with answering(built("registry")) as site:
         yield site
 
 

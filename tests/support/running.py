@@ -47,6 +47,8 @@ from tests.support.waiting import eventually
 
 Document = dict[str, Any]
 UP_SECONDS = 240
+#: For a client that meets no certificate. Reading the system's authorities for each takes longer than its request.
+TRUSTING_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 #: Longer than any clock of a test runs ahead.
 TOKEN_DAYS = 500
 #: Settings under which nobody need wait for a person's patience.
@@ -80,10 +82,10 @@ class RunningStack:
         return self.part(name).address
 
     @cached_property
-    def trust(self) -> ssl.SSLContext | bool:
+    def trust(self) -> ssl.SSLContext:
         """Whose certificates count at the services' addresses."""
         ca_file = find_http_ca(self.environment)
-        return True if ca_file is None else trusting(ca_file)
+        return TRUSTING_NOBODY if ca_file is None else trusting(ca_file)
 
     def kill(self, name: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
         """End a part as a crash does. Its supervisor starts it again."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import httpx
+from fastapi import FastAPI
 
 from chassis.kafka import KafkaAccess
 from chassis.postgres import Pool, connect_pool, transaction
@@ -108,23 +109,40 @@ def make_service(
     )
 
 
+@dataclass(frozen=True)
+class Built:
+    """A service and its application. To put them together takes longer than most tests, so it is done once for many."""
+
+    service: Service
+    app: FastAPI
+
+
+def build(service: Service) -> Built:
+    return Built(service, make_app(service))
+
+
 @contextlib.asynccontextmanager
-async def answering(service: Service) -> AsyncIterator[Site]:
-    """The HTTP side alone, with its pool set by hand: nothing consumes, and what is in the outbox stays there."""
-    runtime = service.runtime
+async def answering(built: Built) -> AsyncIterator[Site]:
+    """The HTTP side alone, with its pool set by hand: nothing consumes, and what is in the outbox stays there. What a
+    test changes of its runtime is changed back.
+    """
+    runtime = built.service.runtime
+    clock = runtime.clock
     runtime.pool = await connect_pool(runtime.settings, runtime.service)
     try:
-        async with _client(service) as http:
-            yield Site(service, runtime.pool, http)
+        async with _client(built.app) as http:
+            yield Site(built.service, runtime.pool, http)
     finally:
         await runtime.pool.close()
+        runtime.clock = clock
+        runtime.outbox.committed.clear()
 
 
 @contextlib.asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Site]:
     """The whole service, from the beginning of its lifespan to its drain. (ASGITransport knows no lifespan.)"""
     app = make_app(service)
-    async with app.router.lifespan_context(app), _client(service, app) as http:
+    async with app.router.lifespan_context(app), _client(app) as http:
 
         async def is_ready() -> bool:
             return (await http.get("/health/ready")).status_code == httpx.codes.OK
@@ -133,7 +151,7 @@ async def running(service: Service) -> AsyncIterator[Site]:
         yield Site(service, service.runtime.require_pool(), http)
 
 
-def _client(service: Service, app: Any = None) -> httpx.AsyncClient:
+def _client(app: FastAPI) -> httpx.AsyncClient:
     # Errors of ours are answered with a problem document, as in production, and not raised into the test.
-    transport = httpx.ASGITransport(app or make_app(service), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://akashi.test", timeout=60)

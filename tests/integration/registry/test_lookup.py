@@ -21,7 +21,7 @@ from services.registry import handlers
 from services.registry.domain import Limits
 from tests.support.builders import a_certificate, a_contract_number, a_record
 from tests.support.consuming import a_consumer
-from tests.support.services import Person, answering, make_service
+from tests.support.services import Person, answering, build, make_service
 
 KEY, WRONG = "Z28YUE4J3Bux", "Z28YUE4J3Buy"
 PER_NUMBER, PER_ACCOUNT = 5, 30
@@ -330,7 +330,7 @@ async def test_only_a_tokens_hash_is_stored(registry, tochigi):
 
 
 async def test_a_database_that_is_away_is_answered_with_try_again(registry, tochigi, databases, keys):
-    async with answering(make_service("registry", databases, keys)) as site:
+    async with answering(build(make_service("registry", databases, keys))) as site:
         await site.pool.close()
         answer = await site.http.post(
             "/api/certificates/lookup",
