@@ -29,7 +29,7 @@ logs: bootstrap ## Show the end of a part's log (PART=intake)
 	@$(BIN)/akashi logs $(PART)
 
 test: bootstrap ## Run the tests, faults aside (STACK=containers uses Docker, JOBS= at once, ARGS= goes to pytest)
-	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+	AKASHI_TEST_STACK=$(STACK) $(BIN)/pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: bootstrap ## Lint, types, rules between rooms, generated files
 	$(BIN)/ruff check

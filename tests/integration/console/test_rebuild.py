@@ -2,29 +2,22 @@
 
 import asyncio
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from console import store
 from console.audit import rebuild_swap as swapping
 from console.audit import shadow as shadows
-from console.audit.rebuild import Rebuilt, rebuild
+from console.audit.rebuild import rebuild
 from console.audit.replay import Silent
 from console.environment import Stack
 from deploy.local.problem import Problem
-from deploy.local.state import CLONE
 from schemas.certificates import CertificateIssued
 from services.registry.log import store as log_store
-from tests.integration.console.conftest import environment_of
+from tests.integration.console.rebuilding import TABLES, checked, content
 from tests.integration.console.world import ACCOUNT, CLOCK, World, open_world, schemas_left, stack_of_its_own
 from transparency import checkpoints
 from transparency.checkpoints import Checkpoint
@@ -43,7 +36,6 @@ UNION ALL SELECT 'rights to a column', attrelid::regclass::text, attname::text, 
 FROM pg_attribute WHERE attacl IS NOT NULL AND attrelid::regclass::text IN ('certificate', 'view')
 ORDER BY 1, 2, 3, 4
 """
-TABLES = "certificate, view, leaf, tile_node, log_head"
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +58,6 @@ async def as_superuser(stack: Stack, *statements: str) -> None:
 
 async def drop(stack: Stack, *names: str) -> None:
     await as_superuser(stack, *(f'DROP SCHEMA "{name}" CASCADE' for name in names))
-
-
-async def content(world: World) -> list[Any]:
-    """All that is rebuilt, row by row."""
-    found = []
-    for table in TABLES.split(", "):
-        found += [tuple(row) for row in await world.registry.fetch(f"SELECT * FROM {table} AS t ORDER BY t::text")]
-    return found
-
-
-async def checked(world: World, done: Rebuilt) -> None:
-    """It is the registry that the topics tell, and nothing was left behind."""
-    assert done.refusals == ()
-    assert done.swapped
-    found = await world.replay()
-    assert found.differences == ()
-    assert (found.size, found.root) == (done.size, done.root)
-    assert await schemas_left(world.stack) == list(done.kept)
 
 
 async def test_an_equal_registry_stays_equal(world: World) -> None:
@@ -434,80 +408,6 @@ async def test_the_old_tables_can_be_kept(world: World) -> None:
     assert await world.registry.fetchval(f"SELECT count(*) FROM \"{kept}\".certificate WHERE product = 'x'") == 1
     await checked(world, done)
     await drop(world.stack, kept)
-
-
-#: Rebuilds, and kills itself without a word before a statement: the n-th, the n-th of a swap (`+n`), its COMMIT, or the
-#: one after that.
-KILLED = """
-import os, signal, sys
-from asyncpg import Connection
-from console.audit import rebuild_swap
-from console.main import app
-
-end, count, swapping, committed = sys.argv[1], 0, 0, 0
-
-def counted(method):
-    async def run(self, statement, *arguments, **named):
-        global count, swapping, committed
-        count += 1
-        if statement == rebuild_swap.CLOSE_GATES:
-            swapping = count
-        commits = statement == "COMMIT;" and swapping and not committed
-        begun = f"+{count - swapping}" if swapping and not committed else None
-        if end in (str(count), begun) or (end == "commit" and commits) or (end == "committed" and committed):
-            os.kill(os.getpid(), signal.SIGKILL)
-        done = await method(self, statement, *arguments, **named)
-        if commits:
-            committed = count
-        return done
-    return run
-
-for name in ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_records_to_table"):
-    setattr(Connection, name, counted(getattr(Connection, name)))
-try:
-    app(["audit", "rebuild"])
-finally:
-    print(swapping, committed)
-"""
-
-
-async def rebuild_in_a_process(stack: Stack, end: object = "") -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", KILLED, str(end)),
-        cwd=CLONE,
-        env={**os.environ, **environment_of(stack)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    told, error = await process.communicate()
-    return process.returncode or 0, told.decode(), error.decode()
-
-
-async def test_killed_anywhere_it_has_done_nothing_or_all(world: World) -> None:
-    issued = (await world.traffic(6))[3]
-    whole = await content(world)
-    damage = "UPDATE certificate SET purchaser_id = 'gunma' WHERE certificate_id = $1"
-    await world.registry.execute(damage, issued.certificate_id)
-    damaged = await content(world)
-    code, told, error = await rebuild_in_a_process(world.stack)
-    assert code == 0, error
-    swapping, committed = (int(number) for number in told.split()[-2:])
-    assert await content(world) == whole
-    dice = random.Random(20261129)
-    earlier = dice.sample(range(1, swapping), 2)
-    # How often it must look who reads is not the same each time.
-    between = [f"+{n}" for n in dice.sample(range(committed - swapping - 3), 5)]
-
-    for end in (*earlier, *between, "commit", "committed"):
-        await world.registry.execute(damage, issued.certificate_id)
-        code, _, error = await rebuild_in_a_process(world.stack, end)
-        assert code == -signal.SIGKILL, (end, error)
-        assert await content(world) == (whole if end == "committed" else damaged), end
-
-    await world.view(issued)
-    done = await rebuild(world.stack)
-    await checked(world, done)
-    assert done.kept == ()
 
 
 def test_the_command_exits_by_what_it_did(akashi, ready: Stack) -> None:
