@@ -105,7 +105,7 @@ def _install(*, own_java: bool) -> None:
     # We are installed in place, which compiles nothing of ours. Where Python is told to write nothing beside sources,
     # every process would compile them anew: a fifth of its start.
     compiling = [python, "-m", "compileall", "-q", "-x", r"/\.", "."]
-    _run(compiling, environment, "The project's own sources could not be compiled")
+    subprocess.run(compiling, cwd=CLONE, env=environment, check=False, stdout=subprocess.DEVNULL)
 
 
 def _make_venv() -> None:

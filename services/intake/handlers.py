@@ -22,6 +22,7 @@ from chassis.metrics import MUST_NEVER
 from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from chassis.telemetry import current_cause
+from chassis.together import EachByItself
 from chassis.web.idempotency import Answer
 from chassis.web.problems import FieldError, Problem, field_errors, invalid, not_json
 from chassis.web.tokens import Principal
@@ -104,23 +105,27 @@ async def take_applications(
     tx: Transaction, applying: Sequence[Applying], *, taking: Taking
 ) -> list[ApplicationSubmitted | Problem]:
     """Take applications: when this returns and `tx` commits, each is durable together with its announcement. In the
-    order given, with a fixed number of statements where none replaces another.
+    order given, with a fixed number of statements.
 
     Returned for the one it is about: Problem 422, which names every field that breaks a rule, and 403. Raised, because
-    `tx` is then of no use: Problem 409, which names an earlier application for the same works and product.
+    `tx` is then of no use: Problem 409, which names an earlier application for the same works and product; and
+    `EachByItself` where one of several replaces another, which makes room for those after it only.
     """
     if not applying:
         return []
+    if len(applying) > 1 and any(each.form.replaces is not None for each in applying):
+        raise EachByItself
     contractors = await store.contractors(tx, {each.principal.subject_id for each in applying})
     taken: list[_Taken | Problem] = []
     for each in applying:
         faults = domain.check(each.form, taking.reference)
-        contractor = contractors.get(each.principal.subject_id)
+        contractor, replaces = contractors.get(each.principal.subject_id), each.form.replaces
         if faults:
             taken.append(invalid([FieldError(one.field, one.rule, one.message_ja, one.message_en) for one in faults]))
         elif contractor is None:
             taken.append(no_contractor())
-        elif each.form.replaces is not None and not await _is_ones_own(tx, each.form.replaces, each.principal):
+        # Only one's own can be replaced (APP-3). It stays as it is until `tx` ends.
+        elif replaces is not None and not await store.lock_application(tx, replaces, each.principal.subject_id):
             fault = FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")
             taken.append(invalid([fault]))
         else:
@@ -385,11 +390,6 @@ def _submitted(
         returned_mail_wanted=form.returned_mail_wanted is True,
         viewed_mail_wanted=form.viewed_mail_wanted is True,
     )
-
-
-async def _is_ones_own(tx: Transaction, replaced: UUID, principal: Principal) -> bool:
-    """Only one's own can be replaced (APP-3). It stays as it is until `tx` ends."""
-    return await store.lock_application(tx, replaced, principal.subject_id) is not None
 
 
 def _works_key(submitted: ApplicationSubmitted) -> bytes:

@@ -218,13 +218,17 @@ async def add_applications(
         [wrapped_data_key for _, _, wrapped_data_key in applications],
     )
     products = [
-        (event.application_id, applied.product, applied.form, works_key)
-        for event, works_key, _ in applications
-        for applied in event.products
+        (event.application_id, applied, works_key) for event, works_key, _ in applications for applied in event.products
     ]
-    rows = await tx.fetch(INSERT_PRODUCTS, *(list(column) for column in zip(*products, strict=True)))
+    rows = await tx.fetch(
+        INSERT_PRODUCTS,
+        [application_id for application_id, _, _ in products],
+        [applied.product for _, applied, _ in products],
+        [applied.form for _, applied, _ in products],
+        [works_key for _, _, works_key in products],
+    )
     added = {(row["application_id"], row["product"]) for row in rows}
-    return {application_id for application_id, product, _, _ in products if (application_id, product) not in added}
+    return {identity for identity, applied, _ in products if (identity, applied.product) not in added}
 
 
 async def earlier_application(tx: Transaction, works_key: bytes, products: Sequence[str]) -> UUID | None:

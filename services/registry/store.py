@@ -49,7 +49,7 @@ RETURNING view_id
 # order: two that wait for each other never do so in a circle. $1 accounts, $2 subjects, $3 now
 LOCK_ATTEMPTS = """
 INSERT INTO throttle (account_id, subject, window_began, failures)
-SELECT DISTINCT account_id, subject, $3::timestamptz, 0
+SELECT account_id, subject, $3::timestamptz, 0
 FROM unnest($1::uuid[], $2::bytea[]) AS s (account_id, subject) ORDER BY account_id, subject
 ON CONFLICT (account_id, subject) DO UPDATE SET failures = throttle.failures
 RETURNING account_id, subject, window_began, failures

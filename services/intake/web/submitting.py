@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 from chassis.postgres import Transaction
 from chassis.telemetry import current_cause
 from chassis.together import Together, parted
+from chassis.web.bearers import Bearer, answer_to, identify
 from chassis.web.idempotency import Answer, Write, given_before, keep, write_of
 from chassis.web.problems import Problem, documented
-from chassis.web.tokens import Principal, principals, speak_for, token_of
+from chassis.web.tokens import Principal, token_of
 from schemas.applications import ApplicationSubmitted
-from schemas.envelope import Cause
 from services.intake import handlers
 from services.intake.forms import ApplicationForm
 from services.intake.web.routes import IDEMPOTENCY_KEY, Accepted, Counter, answered
@@ -41,24 +41,21 @@ def make_router(counter: Counter) -> APIRouter:
         },
     )
     async def submit(request: Request) -> JSONResponse:
-        done = await together(_Submission(request, await request.body(), current_cause()))
-        speak_for(done.person)
-        if isinstance(done.answer, Problem):
-            raise done.answer
-        if done.taken is not None:
-            handlers.log_taken(done.taken)
-        return answered(done.answer)
+        submission = _Submission(token_of(request), current_cause(), request, await request.body())
+        answer, taken = await answer_to(submission, together)
+        if taken is not None:
+            handlers.log_taken(taken)
+        return answered(answer)
 
     return router
 
 
-@dataclass(frozen=True)
-class _Submission:
+@dataclass
+class _Submission(Bearer):
     """A request to take an application."""
 
     request: Request
     body: bytes
-    cause: Cause
 
     def read(self, person: Principal) -> tuple[Any, Write] | Problem:
         """What it says, and as which write."""
@@ -69,20 +66,16 @@ class _Submission:
             return problem
 
 
-@dataclass(frozen=True)
-class _Done:
-    person: Principal
-    answer: Answer | Problem
-    #: When it was not answered before.
-    taken: ApplicationSubmitted | None = None
+#: And the application, when this was not answered before.
+_Answered = tuple[Answer, ApplicationSubmitted | None]
 
 
-async def _submit(tx: Transaction, submissions: Sequence[_Submission], *, counter: Counter) -> list[_Done | Problem]:
+async def _submit(
+    tx: Transaction, submissions: Sequence[_Submission], *, counter: Counter
+) -> list[_Answered | Problem]:
     now = counter.runtime.clock.now()
-    bearers = [token_of(submission.request) for submission in submissions]
-    identified = await principals(tx, bearers, role="contractor", scope="applications", now=now)
-    # By the place among the submissions.
-    people, strangers = parted(dict(enumerate(identified)))
+    # By the place among the submissions, from here on.
+    people, strangers = await identify(tx, submissions, role="contractor", scope="applications", now=now)
     said, unreadable = parted({n: submissions[n].read(person) for n, person in people.items()})
     # Before anything is validated.
     given = dict(zip(said, await given_before(tx, [write for _, write in said.values()]), strict=True))
@@ -93,9 +86,16 @@ async def _submit(tx: Transaction, submissions: Sequence[_Submission], *, counte
     taken, refused = parted(dict(zip(applying, results, strict=True)))
     first = {n: handlers.accepted(each.application_id, "submitted") for n, each in taken.items()}
     await keep(tx, [(said[n][1], answer) for n, answer in first.items()], now=now)
-    answers: dict[int, Answer | Problem] = {**before, **first, **unreadable, **clashing, **shapeless, **refused}
-    done = {n: _Done(person, answers[n], taken.get(n)) for n, person in people.items()}
-    return [strangers[n] if n in strangers else done[n] for n in range(len(submissions))]
+    answers: dict[int, _Answered | Problem] = {
+        **strangers,
+        **unreadable,
+        **clashing,
+        **shapeless,
+        **refused,
+        **{n: (answer, None) for n, answer in before.items()},
+        **{n: (answer, taken[n]) for n, answer in first.items()},
+    }
+    return [answers[n] for n in range(len(submissions))]
 
 
 def _form(document: Any) -> ApplicationForm | Problem:

@@ -16,12 +16,11 @@ from chassis.postgres import Transaction
 from chassis.service import Runtime
 from chassis.telemetry import current_cause
 from chassis.together import Together, parted
-from chassis.web import tokens
+from chassis.web.bearers import Bearer, answer_to, identify
 from chassis.web.problems import Problem, documented
-from chassis.web.tokens import Principal
+from chassis.web.tokens import token_of
 from documents.signing import Signer
 from reference.reader import Reference
-from schemas.envelope import Cause
 from schemas.views import CertificateViewed
 from services.registry import handlers
 from services.registry.log import documents
@@ -92,26 +91,25 @@ def make_router(room: ReadingRoom) -> APIRouter:
         responses=documented(400, 401, 403, 404, 422, 429),
     )
     async def look_up(request: Request, body: Lookup) -> Response:
-        shown = await together(
-            _Request(tokens.token_of(request), body.contract_number, body.authentication_key, current_cause())
-        )
-        tokens.speak_for(shown.principal)
-        if isinstance(shown.outcome, Problem):
-            handlers.log_look(shown.outcome)
-            raise shown.outcome
-        handlers.log_look(shown.outcome.viewed)
-        document = _certificate(shown.outcome.versions, shown.outcome.proof).model_dump_json()
+        asking = _Asking(token_of(request), current_cause(), body.contract_number, body.authentication_key)
+        try:
+            shown = await answer_to(asking, together)
+        except Problem as problem:
+            handlers.log_look(problem)
+            raise
+        handlers.log_look(shown.viewed)
+        document = _certificate(shown.versions, shown.proof).model_dump_json()
         return Response(document, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return router
 
 
-@dataclass(frozen=True)
-class _Request:
-    token: str = field(repr=False)
+@dataclass
+class _Asking(Bearer):
+    """A request to see a certificate."""
+
     number: str
     key: str = field(repr=False)
-    cause: Cause
 
 
 @dataclass(frozen=True)
@@ -121,17 +119,10 @@ class _Shown:
     viewed: CertificateViewed
 
 
-@dataclass(frozen=True)
-class _Answer:
-    principal: Principal
-    outcome: _Shown | Problem
-
-
-async def _look_up(tx: Transaction, requests: Sequence[_Request], *, room: ReadingRoom) -> list[_Answer | Problem]:
-    bearers = [request.token for request in requests]
-    identified = await tokens.principals(tx, bearers, role="purchaser", scope="lookup", now=room.runtime.clock.now())
-    # By the place among the requests.
-    people, strangers = parted(dict(enumerate(identified)))
+async def _look_up(tx: Transaction, requests: Sequence[_Asking], *, room: ReadingRoom) -> list[_Shown | Problem]:
+    # By the place among the requests, from here on.
+    now = room.runtime.clock.now()
+    people, strangers = await identify(tx, requests, role="purchaser", scope="lookup", now=now)
     asked = {
         n: handlers.Asked(requests[n].number, requests[n].key, person, requests[n].cause)
         for n, person in people.items()
@@ -147,9 +138,8 @@ async def _look_up(tx: Transaction, requests: Sequence[_Request], *, room: Readi
         n: _Shown(look.versions, proofs[view.certificate_id], view)
         for (n, look), view in zip(looks.items(), viewed, strict=True)
     }
-    outcomes: dict[int, _Shown | Problem] = {**shown, **refused}
-    done = {n: _Answer(person, outcomes[n]) for n, person in people.items()}
-    return [strangers[n] if n in strangers else done[n] for n in range(len(requests))]
+    answers: dict[int, _Shown | Problem] = {**strangers, **refused, **shown}
+    return [answers[n] for n in range(len(requests))]
 
 
 def _registration(latest: Record) -> Document:

@@ -197,19 +197,41 @@ async def test_who_applies_at_once_gets_each_its_own_answer_and_nobody_anothers_
         return await asyncio.gather(*(who.post(APPLICATIONS, form, key=key) for who, form, key, _ in asked))
 
     first = await answers()
-    conflicting = (contractor, {**earlier, "message": "もう一度"}, "f", 409)
-    asked = [*asked[:3], conflicting, *asked[3:]]
+    turns = await intake.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM application")
+    conflicting, fresh = (
+        (contractor, {**earlier, "message": "もう一度"}, "f", 409),
+        (sano, an_application_form(), "g", 202),
+    )
+    asked = [*asked[:3], conflicting, *asked[3:], fresh]
     again = await answers()
 
     assert [answer.status_code for answer in again] == [status for *_, status in asked]
-    assert [answer.status_code for answer in first] == [status for *_, status in asked if status != 409]
-    taken = [answer for answer in first if answer.status_code == 202]
+    assert [answer.status_code for answer in first] == [status for *_, status in asked[:-1] if status != 409]
+    assert turns < len({answer.json()["application_id"] for answer in first if answer.status_code == 202}), "none shared"
+    taken = [answer for answer in (*first, again[-1]) if answer.status_code == 202]
     assert [answer.json() for answer in taken] == [answer.json() for answer in again if answer.status_code == 202]
     told = await submitted(intake)
     assert sorted(str(event.application_id) for event in told) == sorted({a.json()["application_id"] for a in taken})
     assert {str(event.application_id): event.contractor.id for event in told}[
         taken[1].json()["application_id"]
     ] == "sano"
+
+
+async def test_corrections_at_once_are_taken_as_if_one_came_after_the_other(intake, contractor):
+    """Each is for the works of the other, which are applied for until that one is replaced."""
+    forms = [an_application_form(), an_application_form()]
+    mixed_up = [(await contractor.post(APPLICATIONS, form)).json()["application_id"] for form in forms]
+    await contractor.hear(*map(returned, mixed_up))
+    corrections = [{**form, "replaces": replaced} for form, replaced in zip(forms[::-1], mixed_up, strict=True)]
+
+    answers = await asyncio.gather(
+        contractor.post(APPLICATIONS, corrections[0]),
+        contractor.post(APPLICATIONS, an_application_form()),
+        contractor.post(APPLICATIONS, corrections[1]),
+    )
+
+    assert [answer.status_code for answer in answers] == [409, 202, 409]
+    assert len(await submitted(intake)) == 3
 
 
 async def test_another_product_of_the_same_works_may_follow(contractor):

@@ -243,6 +243,8 @@ async def test_look_ups_at_once_get_each_its_own_answer_and_their_looks_are_told
         dict(unpack(row["headers"]))["ce_correlationid"].decode()
         for row in await registry.pool.fetch("SELECT headers FROM outbox WHERE topic = $1", topics.VIEWS.name)
     ]
+    turns = await registry.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM view")
+    assert turns < len(told), "nobody shared a transaction"
     assert sorted(causes) == sorted(
         answer.headers["x-correlation-id"] for answer in answers if answer.status_code == 200
     )

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from chassis.together import Together
+from chassis.together import EachByItself, Together
 from chassis.web.problems import Problem, unavailable
 
 
@@ -14,6 +14,8 @@ class Database:
     """Says which transactions there were, and lets them begin when it is told."""
 
     def __init__(self) -> None:
+        #: Only the first transaction is held up.
+        self.first_only = False
         self.committed: list[list[str]] = []
         self.rolled_back: list[list[str]] = []
         self.asked = asyncio.Event()
@@ -22,8 +24,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(self):
-        self.asked.set()
-        await self.open.wait()
+        if not (self.first_only and self.asked.is_set()):
+            self.asked.set()
+            await self.open.wait()
         did: list[str] = []
         try:
             yield did
@@ -43,6 +46,8 @@ async def answer(tx, asked):
     tx.extend(asked)
     if "bad" in asked:
         raise ValueError("bad")
+    if "alone" in asked and len(asked) > 1:
+        raise EachByItself
     return [Problem(404, "not-found", "No.") if each == "wrong" else each.upper() for each in asked]
 
 
@@ -94,6 +99,35 @@ async def test_one_that_fails_takes_no_other_with_it(database):
     assert isinstance(bad, ValueError)
     assert database.committed == [["a"], ["b"]]
     assert database.rolled_back == [["a", "bad", "b"], ["bad"]]
+
+
+async def test_one_that_must_be_alone_is_done_alone_and_so_are_those_that_came_with_it(database):
+    together = Together(database.transaction, answer)
+
+    assert await all_at_once(together, "a", "alone", "b") == ["A", "ALONE", "B"]
+    assert sorted(database.committed) == [["a"], ["alone"], ["b"]]
+
+
+async def test_a_turn_that_does_not_get_on_holds_up_nobody_else(database):
+    together = Together(database.transaction, answer, stalled_seconds=0.01)
+    database.first_only = True
+    first = await held_up(database, together)
+
+    assert await together("next") == "NEXT"
+    database.open.set()
+
+    assert await first == "FIRST"
+    assert database.committed == [["next"], ["first"]]
+
+
+async def test_who_is_in_a_turn_that_is_stopped_does_not_wait_for_ever(database):
+    async def stopped(tx, asked):
+        raise asyncio.CancelledError
+
+    with pytest.raises(Problem) as ended:
+        await Together(database.transaction, stopped)("a")
+
+    assert ended.value.status == 503
 
 
 async def test_without_a_database_each_is_told_so_once(database):
