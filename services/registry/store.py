@@ -31,11 +31,12 @@ RETURNING certificate_id
 SELECT_HASHES = (
     "SELECT certificate_id, content_sha256, key_digest FROM certificate WHERE certificate_id = ANY($1::uuid[])"
 )
-# newest version first
+# newest version first. (EXISTS could be answered from a table of all leaves, which is made anew for it.)
 SELECT_CERTIFICATES = f"""
 SELECT certificate_id, contract_number, version, change_number, application_id, product, surety_id, purchaser_id,
     issued_at, content, content_sha256, key_digest, pepper_id, registered_at,
-    EXISTS (SELECT FROM leaf WHERE leaf.kind = '{REGISTRATION}' AND leaf.subject = certificate_id) AS is_in_log
+    (SELECT index FROM leaf WHERE leaf.kind = '{REGISTRATION}' AND leaf.subject = certificate_id) IS NOT NULL
+        AS is_in_log
 FROM certificate WHERE contract_number = ANY($1::text[]) ORDER BY version DESC
 """
 INSERT_VIEWS = """
@@ -59,7 +60,7 @@ UPDATE_ATTEMPTS = """
 UPDATE throttle SET window_began = s.window_began, failures = s.failures
 FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[], $4::integer[])
     AS s (account_id, subject, window_began, failures)
-WHERE throttle.account_id = s.account_id AND throttle.subject = s.subject
+WHERE throttle.account_id = ANY($1) AND throttle.account_id = s.account_id AND throttle.subject = s.subject
 """
 # What no longer counts goes. $1 accounts, $2 the beginning of the oldest window that still counts
 DELETE_ATTEMPTS = "DELETE FROM throttle WHERE account_id = ANY($1::uuid[]) AND window_began <= $2"

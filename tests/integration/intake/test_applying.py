@@ -207,7 +207,9 @@ async def test_who_applies_at_once_gets_each_its_own_answer_and_nobody_anothers_
 
     assert [answer.status_code for answer in again] == [status for *_, status in asked]
     assert [answer.status_code for answer in first] == [status for *_, status in asked[:-1] if status != 409]
-    assert turns < len({answer.json()["application_id"] for answer in first if answer.status_code == 202}), "none shared"
+    assert turns < len({answer.json()["application_id"] for answer in first if answer.status_code == 202}), (
+        "none shared"
+    )
     taken = [answer for answer in (*first, again[-1]) if answer.status_code == 202]
     assert [answer.json() for answer in taken] == [answer.json() for answer in again if answer.status_code == 202]
     told = await submitted(intake)
