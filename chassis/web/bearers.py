@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from chassis.postgres import Transaction
-from chassis.together import Together, parted
 from chassis.web.problems import Problem
+from chassis.web.together import Together, parted
 from chassis.web.tokens import Principal, principals, speak_for
 from schemas.envelope import Cause
 

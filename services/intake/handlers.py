@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from asyncpg import Record
 from pydantic import TypeAdapter, ValidationError
 from uuid_utils.compat import uuid7
 
@@ -22,9 +21,9 @@ from chassis.metrics import MUST_NEVER
 from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from chassis.telemetry import current_cause
-from chassis.together import EachByItself
 from chassis.web.idempotency import Answer
 from chassis.web.problems import FieldError, Problem, field_errors, invalid, not_json
+from chassis.web.together import EachByItself
 from chassis.web.tokens import Principal
 from reference.reader import Reference
 from schemas import authentication_key, contract_number
@@ -143,7 +142,7 @@ class _Taken:
     cause: Cause
 
 
-def _take(applying: Applying, contractor: Record, taking: Taking) -> _Taken:
+def _take(applying: Applying, contractor: Any, taking: Taking) -> _Taken:
     application_id = uuid7()
     data_key = sealing.DataKey(uuid7(), os.urandom(32))
     submitted = _submitted(applying, contractor, application_id, data_key, taking)
@@ -343,7 +342,7 @@ async def _compare_copies(tx: Transaction, certificate_ids: Sequence[UUID]) -> N
 
 
 def _submitted(
-    applying: Applying, contractor: Record, application_id: UUID, data_key: sealing.DataKey, taking: Taking
+    applying: Applying, contractor: Any, application_id: UUID, data_key: sealing.DataKey, taking: Taking
 ) -> ApplicationSubmitted:
     """The checked form as an event: contractor from the account, contact sealed, form and ratio resolved."""
     form = applying.form

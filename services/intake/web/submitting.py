@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse
 
 from chassis.postgres import Transaction
 from chassis.telemetry import current_cause
-from chassis.together import Together, parted
 from chassis.web.bearers import Bearer, answer_to, identify
 from chassis.web.idempotency import Answer, Write, given_before, keep, write_of
 from chassis.web.problems import Problem, documented
+from chassis.web.together import Together, parted
 from chassis.web.tokens import Principal, token_of
 from schemas.applications import ApplicationSubmitted
 from services.intake import handlers

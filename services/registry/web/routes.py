@@ -8,16 +8,15 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
-from asyncpg import Record
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chassis.postgres import Transaction
 from chassis.service import Runtime
 from chassis.telemetry import current_cause
-from chassis.together import Together, parted
 from chassis.web.bearers import Bearer, answer_to, identify
 from chassis.web.problems import Problem, documented
+from chassis.web.together import Together, parted
 from chassis.web.tokens import token_of
 from documents.signing import Signer
 from reference.reader import Reference
@@ -114,7 +113,7 @@ class _Asking(Bearer):
 
 @dataclass(frozen=True)
 class _Shown:
-    versions: Sequence[Record]
+    versions: Sequence[Any]
     proof: Proof | None
     viewed: CertificateViewed
 
@@ -142,12 +141,12 @@ async def _look_up(tx: Transaction, requests: Sequence[_Asking], *, room: Readin
     return [answers[n] for n in range(len(requests))]
 
 
-def _registration(latest: Record) -> Document:
+def _registration(latest: Any) -> Document:
     names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
     return documents.of_registration(**{name: latest[name] for name in names})
 
 
-def _certificate(versions: Sequence[Record], proof: Proof | None) -> Certificate:
+def _certificate(versions: Sequence[Any], proof: Proof | None) -> Certificate:
     """The latest of the versions, which comes first."""
     latest = versions[0]
     return Certificate(

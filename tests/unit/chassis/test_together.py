@@ -6,8 +6,8 @@ import contextlib
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-from chassis.together import EachByItself, Together
 from chassis.web.problems import Problem, unavailable
+from chassis.web.together import EachByItself, Together
 
 
 class Database:
