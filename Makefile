@@ -7,7 +7,8 @@ BIN := .venv/bin
 # Where the tests find their broker and database: local (no Docker) or containers.
 STACK ?= local
 # How many tests run at once, at most four: one more than there are processors, because tests wait, too. Each has a broker
-# and a database of its own, and takes 1.5 GB of memory. 0: one after the other.
+# and a database of its own, and takes 1.5 GB of memory. 0: one after the other. In the order of the folders: files that
+# take long come first, and the many short ones fill up the end.
 JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 help: ## List the targets

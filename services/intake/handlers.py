@@ -164,10 +164,9 @@ async def _keep(tx: Transaction, taken: Sequence[_Taken], taking: Taking) -> Non
     # Step 1: form → command → application row and its announcement, in one transaction.
     if not taken:
         return
-    refused = await keep_applications(tx, [(each.submitted, each.wrapped_for_us) for each in taken])
-    for submitted in (each.submitted for each in taken if each.submitted.application_id in refused):
-        products = [applied.product for applied in submitted.products]
-        earlier = await store.earlier_application(tx, _works_key(submitted), products)
+    if refused := await keep_applications(tx, [(each.submitted, each.wrapped_for_us) for each in taken]):
+        products = [applied.product for applied in refused[0].products]
+        earlier = await store.earlier_application(tx, _works_key(refused[0]), products)
         raise Problem(
             409,
             "already-applied",
@@ -178,7 +177,9 @@ async def _keep(tx: Transaction, taken: Sequence[_Taken], taking: Taking) -> Non
     await taking.outbox.add(tx, [(event, each.cause) for each in taken for event in (each.wrapped, each.submitted)])
 
 
-async def keep_applications(tx: Transaction, applications: Sequence[tuple[ApplicationSubmitted, bytes]]) -> set[UUID]:
+async def keep_applications(
+    tx: Transaction, applications: Sequence[tuple[ApplicationSubmitted, bytes]]
+) -> list[ApplicationSubmitted]:
     """Keep applications with their wrapped data keys, each in place of what it replaces: of that one, what was returned
     or withdrawn (APP-3).
 

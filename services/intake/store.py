@@ -201,7 +201,7 @@ async def contractors(tx: Transaction, contractor_ids: Collection[str]) -> dict[
 
 async def add_applications(
     tx: Transaction, applications: Sequence[tuple[ApplicationSubmitted, bytes, bytes]]
-) -> set[UUID]:
+) -> list[ApplicationSubmitted]:
     """Record applications, each with its works' key and its wrapped data key. Returns those of which a product is
     applied for on the same works already: what was written is of no use then. Two statements, however many.
     """
@@ -228,7 +228,9 @@ async def add_applications(
         [works_key for _, _, works_key in products],
     )
     added = {(row["application_id"], row["product"]) for row in rows}
-    return {identity for identity, applied, _ in products if (identity, applied.product) not in added}
+    return [
+        event for event in events if any((event.application_id, one.product) not in added for one in event.products)
+    ]
 
 
 async def earlier_application(tx: Transaction, works_key: bytes, products: Sequence[str]) -> UUID | None:

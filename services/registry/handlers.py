@@ -106,10 +106,9 @@ class Asked:
 class Look:
     """Somebody is shown a certificate."""
 
+    asked: Asked
     #: The latest first.
     versions: Sequence[Record]
-    principal: Principal
-    cause: Cause
 
     @property
     def latest(self) -> Record:
@@ -192,8 +191,8 @@ async def find(
     numbers = {each.number for each in asked if contract_number.FORMAT.fullmatch(each.number)}
     versions = await store.certificates(tx, numbers)
     found = [_find(each, versions.get(each.number, ()), attempts, registering) for each in asked]
-    if attempts.changed:
-        await store.keep_attempts(tx, attempts.changed)
+    if changed := attempts.changed:
+        await store.keep_attempts(tx, changed)
     accounts = {account for account, _ in subjects}
     await store.forget_attempts(tx, accounts, now - registering.limits.window)
     return found
@@ -245,7 +244,7 @@ async def open_certificate(
     if isinstance(found, Problem):
         log_look(found)
         return found
-    looks = [Look(found, asked.principal, asked.cause)]
+    looks = [Look(asked, found)]
     (viewed,) = recorded = await _record_views(tx, looks, registering)
     now = registering.clock.now()
     await store.close_old(tx, session, now - registering.open_for)
@@ -302,7 +301,7 @@ async def _record_views(tx: Transaction, looks: Sequence[Look], registering: Reg
             version=look.latest["version"],
             application_id=look.latest["application_id"],
             purchaser_id=look.latest["purchaser_id"],
-            viewed_by=look.principal.account_id,
+            viewed_by=look.asked.principal.account_id,
             viewed_at=max(registering.clock.now(), look.latest["registered_at"]),
         )
         for look in looks
@@ -323,7 +322,7 @@ async def _tell_views(
         else each
         for each, salt in zip(viewed, salts, strict=True)
     ]
-    await registering.outbox.add(tx, [(each, look.cause) for each, look in zip(told, looks, strict=True)])
+    await registering.outbox.add(tx, [(each, look.asked.cause) for each, look in zip(told, looks, strict=True)])
 
 
 def _registered(event: CertificateIssued, arrival: Arrival, leaf_index: int) -> CertificateRegistered:

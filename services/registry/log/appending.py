@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from chassis.postgres import Transaction
@@ -79,7 +78,7 @@ async def append_old_certificates(tx: Transaction, certificate_ids: Sequence[UUI
         [
             NewLeaf(row["certificate_id"], document, salt)
             for row, salt in zip(rows, salts, strict=False)
-            for document in (documents.of_certificate(row), _registration(row))
+            for document in (documents.of_certificate(row), documents.of_registered(row))
         ],
     )
 
@@ -99,17 +98,7 @@ def _leaves(event: CertificateIssued, document: Document, arrival: Arrival) -> t
     row = {**dict(event), "registered_at": arrival.registered_at}
     return (
         NewLeaf(event.certificate_id, document, arrival.salt),
-        NewLeaf(event.certificate_id, _registration(row), arrival.salt),
-    )
-
-
-def _registration(row: Any) -> Document:
-    return documents.of_registration(
-        certificate_id=row["certificate_id"],
-        contract_number=row["contract_number"],
-        version=row["version"],
-        content_sha256=row["content_sha256"],
-        registered_at=row["registered_at"],
+        NewLeaf(event.certificate_id, documents.of_registered(row), arrival.salt),
     )
 
 

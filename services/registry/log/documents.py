@@ -55,6 +55,17 @@ def of_registration(
     )
 
 
+def of_registered(row: Any) -> Document:
+    """As `of_registration`, from a row of `certificate`, or what has its columns."""
+    return of_registration(
+        certificate_id=row["certificate_id"],
+        contract_number=row["contract_number"],
+        version=row["version"],
+        content_sha256=row["content_sha256"],
+        registered_at=row["registered_at"],
+    )
+
+
 def of_view(
     *,
     view_id: UUID,

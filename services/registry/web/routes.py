@@ -24,7 +24,6 @@ from schemas.views import CertificateViewed
 from services.registry import handlers
 from services.registry.log import documents
 from services.registry.log.proving import Proof, prove_all
-from transparency.leaves import Document
 
 Typed = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
@@ -128,9 +127,9 @@ async def _look_up(tx: Transaction, requests: Sequence[_Asking], *, room: Readin
     }
     results = await handlers.find(tx, list(asked.values()), registering=room.registering)
     found, refused = parted(dict(zip(asked, results, strict=True)))
-    looks = {n: handlers.Look(versions, people[n], requests[n].cause) for n, versions in found.items()}
+    looks = {n: handlers.Look(asked[n], versions) for n, versions in found.items()}
     # Before the looks are recorded: from then on all who append wait for us.
-    registrations = {look.latest["certificate_id"]: _registration(look.latest) for look in looks.values()}
+    registrations = {look.latest["certificate_id"]: documents.of_registered(look.latest) for look in looks.values()}
     proofs = await prove_all(tx, registrations)
     viewed = await handlers.record_looks(tx, list(looks.values()), registering=room.registering)
     shown = {
@@ -139,11 +138,6 @@ async def _look_up(tx: Transaction, requests: Sequence[_Asking], *, room: Readin
     }
     answers: dict[int, _Shown | Problem] = {**strangers, **refused, **shown}
     return [answers[n] for n in range(len(requests))]
-
-
-def _registration(latest: Any) -> Document:
-    names = ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
-    return documents.of_registration(**{name: latest[name] for name in names})
 
 
 def _certificate(versions: Sequence[Any], proof: Proof | None) -> Certificate:

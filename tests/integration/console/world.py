@@ -86,8 +86,7 @@ class World:
         async with self.registry.transaction():
             (found,) = await handlers.find(self.registry, [asked], registering=self.registering)
             assert not isinstance(found, Problem)
-            look = handlers.Look(found, principal, asked.cause)
-            await handlers.record_looks(self.registry, [look], registering=self.registering)
+            await handlers.record_looks(self.registry, [handlers.Look(asked, found)], registering=self.registering)
         if published:
             await self.publish()
 

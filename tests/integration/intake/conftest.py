@@ -93,7 +93,7 @@ def sent(intake, contractor):
             (event, domain.works_key(event.contractor.id, WorksForm(name=event.works.name)), b"") for event in events
         ]
         async with transaction(intake.pool) as tx:
-            assert await store.add_applications(tx, rows) == set()
+            assert await store.add_applications(tx, rows) == []
         return events
 
     return make
