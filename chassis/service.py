@@ -133,6 +133,8 @@ def make_app(service: Service) -> FastAPI:
         redoc_url=None,
         # A trailing slash is another address, not a redirect that loses the body.
         redirect_slashes=False,
+        # We have logs and metrics of our own: it shall not ask at each request whether somebody set up OpenTelemetry.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     site = service.site if service.runtime.settings.role != "worker" else None
     problems.install(app, site.answer if site is not None else None)

@@ -3,9 +3,10 @@
 Each gets an open transaction; none commits or publishes. The numbers of steps are those of docs/the-flow.md.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -115,6 +116,7 @@ async def take_applications(
     if len(applying) > 1 and any(each.form.replaces is not None for each in applying):
         raise EachByItself
     contractors = await store.contractors(tx, {each.principal.subject_id for each in applying})
+    recipients = {reader: sealing.Recipient(public_key) for reader, public_key in taking.readers.items()}
     taken: list[_Taken | Problem] = []
     for each in applying:
         faults = domain.check(each.form, taking.reference)
@@ -128,7 +130,7 @@ async def take_applications(
             fault = FieldError("replaces", "APP-3", "元の申込が見つかりません。", "There is no such application.")
             taken.append(invalid([fault]))
         else:
-            taken.append(_take(each, contractor, taking))
+            taken.append(_take(each, contractor, recipients, taking))
     await _keep(tx, [each for each in taken if isinstance(each, _Taken)], taking)
     return [each if isinstance(each, Problem) else each.submitted for each in taken]
 
@@ -142,21 +144,20 @@ class _Taken:
     cause: Cause
 
 
-def _take(applying: Applying, contractor: Any, taking: Taking) -> _Taken:
+def _take(applying: Applying, contractor: Any, recipients: Mapping[str, sealing.Recipient], taking: Taking) -> _Taken:
     application_id = uuid7()
     data_key = sealing.DataKey(uuid7(), os.urandom(32))
     submitted = _submitted(applying, contractor, application_id, data_key, taking)
+    copies = {
+        reader: data_key.wrap(to, reader=reader, application_id=application_id) for reader, to in recipients.items()
+    }
+    own = copies.pop(SELF)
     wrapped = DataKeyWrapped(
         application_id=application_id,
         data_key_id=data_key.id,
         created_at=submitted.submitted_at,
-        wrapped_for=tuple(
-            WrappedKey(reader=reader, wrapped=sealing.b64(_wrap(data_key, application_id, reader, public_key)))
-            for reader, public_key in taking.readers.items()
-            if reader != SELF
-        ),
+        wrapped_for=tuple(WrappedKey(reader=reader, wrapped=sealing.b64(copy)) for reader, copy in copies.items()),
     )
-    own = _wrap(data_key, application_id, SELF, taking.readers[SELF])
     return _Taken(submitted, wrapped, own, applying.cause)
 
 
@@ -330,9 +331,10 @@ def reseal_key(event: CertificateIssued, *, taking: Taking) -> tuple[bytes, byte
 
 
 def _certificate(event: CertificateIssued, reseal: Reseal) -> store.Certificate:
-    if event.content.sha256() != event.content_sha256:
+    content = event.content.canonical()
+    if hashlib.sha256(content).hexdigest() != event.content_sha256:
         raise Refused("content_does_not_match")
-    return store.Certificate(event, *reseal(event))
+    return store.Certificate(event, content, *reseal(event))
 
 
 async def _compare_copies(tx: Transaction, certificate_ids: Sequence[UUID]) -> None:
@@ -394,7 +396,3 @@ def _submitted(
 
 def _works_key(submitted: ApplicationSubmitted) -> bytes:
     return domain.works_key(submitted.contractor.id, submitted.works)
-
-
-def _wrap(data_key: sealing.DataKey, application_id: UUID, reader: str, public_key: bytes) -> bytes:
-    return sealing.seal_to(public_key, data_key.secret, info=sealing.wrapping_info(application_id, reader))

@@ -188,9 +188,10 @@ MailTold = MailSent | MailUndeliverable | ApplicationMailSent | ApplicationMailU
 
 @dataclass(frozen=True)
 class Certificate:
-    """A row of `certificate`: an event, and its key sealed again."""
+    """A row of `certificate`: an event, its canonical content, and its key sealed again."""
 
     event: CertificateIssued
+    content: bytes
     key_nonce: bytes
     key_ciphertext: bytes
 
@@ -291,7 +292,7 @@ async def add_certificates(tx: Transaction, certificates: Sequence[Certificate])
         [c.event.application_id for c in certificates],
         [c.event.product for c in certificates],
         [c.event.issued_at for c in certificates],
-        [c.event.content.canonical().decode() for c in certificates],
+        [c.content.decode() for c in certificates],
         [c.event.content_sha256 for c in certificates],
         [c.key_nonce for c in certificates],
         [c.key_ciphertext for c in certificates],

@@ -86,6 +86,7 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, record: Recor
     guarantees: dict[tuple[UUID, str], Guarantee] = {}
     certificates: list[tuple[CertificateIssued, Cause]] = []
     fees: dict[tuple[UUID, str], Fee] = {}
+    recipient = issuing.mint.recipient()
     for decision, applied, number in numbered:
         event = decision.submitted
         purchaser, surety = parties_of(event, issuing.reference)
@@ -97,7 +98,7 @@ async def issue(tx: Transaction, decisions: Sequence[Decision], *, record: Recor
         fee = fees[event.application_id, applied.product] = fee_of(surety, applied, decision.decided_at)
         key: SealedKey | None = None
         if applied.form == domain.ELECTRONIC:
-            key = issuing.mint.mint(number, identity)
+            key = issuing.mint.mint(number, identity, recipient=recipient)
             issued = CertificateIssued(
                 certificate_id=identity,
                 contract_number=number,

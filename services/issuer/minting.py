@@ -44,14 +44,16 @@ class KeyMint:
     #: Intake's public key: the one reader that can open a key again, for the contractor.
     intake_public_key: bytes
 
-    def mint(self, number: str, certificate: UUID) -> SealedKey:
+    def recipient(self) -> sealing.Recipient:
+        """Intake, for all that one transaction mints."""
+        return sealing.Recipient(self.intake_public_key)
+
+    def mint(self, number: str, certificate: UUID, *, recipient: sealing.Recipient) -> SealedKey:
         key = authentication_key.draw()
-        sealed = sealing.seal_to(
-            self.intake_public_key, key.encode(), info=authentication_key.sealing_info(number, certificate)
-        )
+        sealed = recipient.seal(key.encode(), info=authentication_key.sealing_info(number, certificate))
         return SealedKey(
             digest=authentication_key.digest(self.pepper, number, key),
             pepper_id=authentication_key.secret_id(self.pepper),
             sealed=sealing.b64(sealed),
-            sealed_to=authentication_key.secret_id(self.intake_public_key),
+            sealed_to=authentication_key.secret_id(recipient.public_key),
         )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tests.bench.rounds import Wrong
 
+#: Where nothing else is asked for.
 CONNECTIONS: Final = 16
 
 
@@ -20,11 +21,11 @@ def request(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> 
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-async def hammer(port: int, requests: Sequence[bytes], *, expected: int) -> float:
+async def hammer(port: int, requests: Sequence[bytes], *, expected: int, connections: int = CONNECTIONS) -> float:
     """Ask as fast as the answers come; answers a second. Raises `Wrong` for another status than `expected`."""
     waiting: Iterator[bytes] = iter(requests)
     began = time.monotonic()
-    await asyncio.gather(*(_ask_all(port, waiting, expected) for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(_ask_all(port, waiting, expected) for _ in range(connections)))
     return len(requests) / (time.monotonic() - began)
 
 

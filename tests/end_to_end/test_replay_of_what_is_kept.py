@@ -237,7 +237,7 @@ def trapped() -> Iterator[None]:
         "chassis.relay.Relay.__init__",
         "schemas.authentication_key.draw",
         "chassis.sealing.open_with",
-        "chassis.sealing.seal_to",
+        "chassis.sealing.Recipient.__init__",
         "chassis.sealing.DataKey.seal",
         "chassis.sealing.DataKey.open",
     )

@@ -350,7 +350,7 @@ _PRIVATE: Final = bytes(range(32))
 _KEY: Final = DataKey(UUID(int=7), bytes(32))
 
 
-@target(b"", b"a" * 31, b"a" * 48, b"\0" * 80, bytes(range(200)), b"AAAA")
+@target(b"", b"a" * 31, b"a" * 48, b"\0" * 80, bytes(range(200)), b"AAAA", sealing.MARK + bytes(140))
 def sealed_boxes(data: bytes) -> None:
     """Nothing opens that was not sealed, and nothing but the documented error comes of it."""
     for attempt in (

@@ -245,7 +245,7 @@ def a_certificate(
         "authentication_key": SealedKey(
             digest=authentication_key.digest(pepper, number, key),
             pepper_id=authentication_key.secret_id(pepper),
-            sealed=sealing.b64(sealing.seal_to(public_key, key.encode(), info=info)),
+            sealed=sealing.b64(sealing.Recipient(public_key).seal(key.encode(), info=info)),
             sealed_to=authentication_key.secret_id(public_key),
         ),
     }

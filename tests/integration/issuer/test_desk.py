@@ -256,7 +256,7 @@ async def test_the_desk_reads_the_contact_once_its_key_is_there_and_never_after_
     assert (await issuer.http.get(path, headers=staff.headers)).json()["contact"] is None
 
     info = sealing.wrapping_info(event.application_id, "issuer")
-    wrapped = sealing.seal_to(keys.public_key("issuer"), bytes(32), info=info)
+    wrapped = sealing.Recipient(keys.public_key("issuer")).seal(bytes(32), info=info)
     await take(a_wrapped_data_key(event.application_id, readers={"issuer": wrapped}))
 
     contact = (await issuer.http.get(path, headers=staff.headers)).json()["contact"]

@@ -67,7 +67,7 @@ async def waits(waiting, take, keys):
     """An application of 東都, with its data key."""
     event = waiting(works__name="見本橋架替工事")
     info = sealing.wrapping_info(event.application_id, "issuer")
-    wrapped = sealing.seal_to(keys.public_key("issuer"), SECRET, info=info)
+    wrapped = sealing.Recipient(keys.public_key("issuer")).seal(SECRET, info=info)
     await take(event, a_wrapped_data_key(event.application_id, readers={"issuer": wrapped}))
     return event
 

@@ -28,7 +28,7 @@ async def event(waiting, take, keys):
     """An application whose data key has come."""
     application = waiting()
     info = sealing.wrapping_info(application.application_id, "issuer")
-    wrapped = sealing.seal_to(keys.public_key("issuer"), SECRET, info=info)
+    wrapped = sealing.Recipient(keys.public_key("issuer")).seal(SECRET, info=info)
     await take(application, a_wrapped_data_key(application.application_id, readers={"issuer": wrapped}))
     return application
 

@@ -341,7 +341,7 @@ def a_case(world: World) -> Callable[..., Case]:
         contact = Contact(mail_address=mail_address, person="髙﨑 太郎")
         nonce, ciphertext = data_key.seal(contact.model_dump_json().encode(), about=application_id)
         info = sealing.wrapping_info(application_id, "notifier")
-        wrapped = sealing.seal_to(public_key, data_key.secret, info=info)
+        wrapped = sealing.Recipient(public_key).seal(data_key.secret, info=info)
         certificate_id = uuid5(UUID(int=7), str(application_id))
         contract_number = f"10226-{next(serials):05d}M"
         return Case(

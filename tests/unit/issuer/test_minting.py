@@ -114,7 +114,8 @@ def test_another_application_product_or_version_has_another_id():
 
 def test_a_minted_key_can_be_opened_by_intake_alone_and_fits_its_digest(keys):
     number, identity = "10226-000017", uuid.uuid4()
-    sealed = KeyMint(keys.pepper, keys.public_key("intake")).mint(number, identity)
+    mint = KeyMint(keys.pepper, keys.public_key("intake"))
+    sealed = mint.mint(number, identity, recipient=mint.recipient())
 
     info = authentication_key.sealing_info(number, identity)
     opened = open_with(keys.private_key("intake"), unb64(sealed.sealed), info=info).decode()
@@ -126,7 +127,7 @@ def test_a_minted_key_can_be_opened_by_intake_alone_and_fits_its_digest(keys):
 
 def test_every_minting_draws_another_key(keys):
     mint = KeyMint(keys.pepper, keys.public_key("intake"))
-    digests = {mint.mint("10226-000017", uuid.UUID(int=1)).digest for _ in range(50)}
+    digests = {mint.mint("10226-000017", uuid.UUID(int=1), recipient=mint.recipient()).digest for _ in range(50)}
 
     assert len(digests) == 50
 
