@@ -1,8 +1,9 @@
 """How a fact and its announcement become durable together: the announcement is a row in the same transaction."""
 
 import asyncio
-import json
 from collections.abc import Iterable, Sequence
+
+from pydantic_core import from_json, to_json
 
 from chassis.postgres import Transaction
 from schemas import topics
@@ -19,11 +20,11 @@ ORDER BY n
 
 
 def pack(headers: Headers) -> str:
-    return json.dumps([[name, value.decode("latin-1")] for name, value in headers])
+    return to_json([[name, value.decode("latin-1")] for name, value in headers]).decode()
 
 
 def unpack(packed: str) -> list[tuple[str, bytes]]:
-    return [(name, value.encode("latin-1")) for name, value in json.loads(packed)]
+    return [(name, value.encode("latin-1")) for name, value in from_json(packed)]
 
 
 class Outbox:
