@@ -3,7 +3,7 @@
 import hashlib
 import json
 from datetime import date
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, model_validator
@@ -22,6 +22,8 @@ from schemas.event import (
     Yen,
 )
 from schemas.sealed import SealedKey
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 class Kept(Document):
@@ -100,8 +102,7 @@ class CertificateContent(Kept):
 
         What is not there is left out, so that a field added later changes no earlier certificate's hash.
         """
-        document = self.model_dump(mode="json", exclude_none=True)
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return _ENCODER.encode(self.model_dump(mode="json", exclude_none=True)).encode()
 
     def sha256(self) -> str:
         return hashlib.sha256(self.canonical()).hexdigest()

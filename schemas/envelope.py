@@ -81,12 +81,10 @@ class NotACloudEvent(ValueError):
 
 def read_attributes(headers: Iterable[tuple[str, bytes | None]]) -> Attributes:
     """Read the headers of a record, whoever wrote it. Raises `NotACloudEvent`, never anything else."""
-    named: dict[str, str] = {}
-    for name, value in headers:
-        try:
-            named[name] = (value or b"").decode("utf-8")
-        except UnicodeDecodeError:
-            raise NotACloudEvent("header_is_not_utf8") from None
+    try:
+        named = {name: (value or b"").decode() for name, value in headers}
+    except UnicodeDecodeError:
+        raise NotACloudEvent("header_is_not_utf8") from None
     if named.get("ce_specversion") != "1.0":
         raise NotACloudEvent("ce_specversion_is_not_1.0")
     if not named.get("ce_type"):

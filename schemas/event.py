@@ -36,8 +36,14 @@ ChangeNumber = Annotated[int, Field(ge=0, le=9999)]
 Attempts = Annotated[int, Field(ge=0, le=10_000)]
 
 
+#: Between these years no time zone leads near an end of the calendar.
+_FAR_FROM_THE_FIRST, _FAR_FROM_THE_LAST = MINYEAR + 2, MAXYEAR - 2
+
+
 def in_every_zone(moment: datetime) -> datetime:
     """The moment; ValueError for one that has no name in some time zone, at the very ends of the calendar."""
+    if _FAR_FROM_THE_FIRST < moment.year < _FAR_FROM_THE_LAST:
+        return moment
     try:
         year = moment.astimezone(UTC).year
     except OverflowError:
@@ -78,7 +84,7 @@ class Event(Document):
 
     @property
     def event_id(self) -> uuid.UUID:
-        identity = "|".join(str(getattr(self, name)) for name in self.identity_fields)
+        identity = "|".join([str(getattr(self, name)) for name in self.identity_fields])
         return uuid.uuid5(NAMESPACE, f"{self.type_name()}|{identity}")
 
     @property

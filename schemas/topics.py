@@ -5,7 +5,7 @@ Topic creation, AsyncAPI and the diagram in `docs/the-flow.md` derive from this 
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 from schemas.applications import ApplicationSubmitted, MessageToSurety, WithdrawalRequested
@@ -121,6 +121,7 @@ def of_event(event: type[Event]) -> Topic:
     return _TOPICS[event]
 
 
+@cache
 def read_by(group: str) -> tuple[Topic, ...]:
     return tuple(topic for topic in BUSINESS if group in topic.readers)
 

@@ -44,7 +44,7 @@ def commitment(salt: bytes, document: Any) -> bytes:
 
 
 def _ordered(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool):
+    if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, int):
         if abs(value) > LARGEST_INTEGER:
@@ -54,7 +54,8 @@ def _ordered(value: Any) -> Any:
         if not all(isinstance(name, str) for name in value):
             raise NotCanonical("a name that is no text")
         names = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf_16)
-        return {name: _ordered(value[name]) for name in names}
+        # Mostly texts: spares a call for each.
+        return {name: one if type(one := value[name]) is str else _ordered(one) for name in names}
     if isinstance(value, list | tuple):
         return [_ordered(one) for one in value]
     raise NotCanonical(f"{type(value).__name__} has no canonical form")

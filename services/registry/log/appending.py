@@ -95,10 +95,16 @@ async def append_old_views(tx: Transaction, view_ids: Sequence[UUID], salts: Ite
 
 
 def _leaves(event: CertificateIssued, document: Document, arrival: Arrival) -> tuple[NewLeaf, NewLeaf]:
-    row = {**dict(event), "registered_at": arrival.registered_at}
+    registration = documents.of_registration(
+        certificate_id=event.certificate_id,
+        contract_number=event.contract_number,
+        version=event.version,
+        content_sha256=event.content_sha256,
+        registered_at=arrival.registered_at,
+    )
     return (
         NewLeaf(event.certificate_id, document, arrival.salt),
-        NewLeaf(event.certificate_id, documents.of_registered(row), arrival.salt),
+        NewLeaf(event.certificate_id, registration, arrival.salt),
     )
 
 

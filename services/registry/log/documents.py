@@ -39,8 +39,20 @@ def of_certificate(row: Any) -> Document:
 
 def of_issued(event: CertificateIssued) -> Document:
     """As `of_certificate`, before there is a row. Raises `WrongField` for what no leaf can hold."""
-    key = event.authentication_key
-    return of_certificate({**dict(event), "key_digest": key.digest, "pepper_id": key.pepper_id})
+    return leaves.certificate_leaf(
+        certificate_id=str(event.certificate_id),
+        contract_number=event.contract_number,
+        version=event.version,
+        change_number=event.change_number,
+        application_id=str(event.application_id),
+        product=event.product,
+        surety_id=event.surety_id,
+        purchaser_id=event.purchaser_id,
+        content_sha256=event.content_sha256,
+        key_digest=event.authentication_key.digest,
+        pepper_id=event.authentication_key.pepper_id,
+        issued_at=utc_text(event.issued_at),
+    )
 
 
 def of_registration(
