@@ -1,11 +1,12 @@
 """How background work is watched: a task that ends by itself ends its process, and progress is stamped."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 import structlog
@@ -14,6 +15,8 @@ log = structlog.get_logger()
 
 #: EX_SOFTWARE: the supervisor should start the process again.
 EXIT_BROKEN: Final = 70
+#: How many things come between two looks for cycles.
+_SELDOM: Final = (10_000, 10, 10)
 
 
 def settle() -> None:
@@ -22,7 +25,20 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(*_SELDOM)
+
+
+@contextlib.contextmanager
+def settled() -> Iterator[None]:
+    """As `settle`, for one long piece of work in a process that does others, too."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class Progress:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from chassis.clock import SystemClock
+from chassis.lifecycle import settled
 from console import migrations
 from console.audit import rebuild_swap as swapping
 from console.audit.fold import Difference
@@ -111,20 +112,25 @@ async def rebuild(
     """
     try:
         await _check_version(stack)
-        async with (
-            open_shadow(stack) as shadow,
-            snapshots(stack, "registry") as live,
-            open_reader(stack.kafka, [topic.name for topic in TOPICS]) as reader,
-        ):
-            await _check_place(shadow.admin, shadow.name)
-            shown, keys = progress or Silent(), public_keys_of(stack)
-            catching = CatchingUp(reader, shadow.connection, shown)
-            return await _Rebuild(catching, shadow, live, shown, keys, dry_run=dry_run, keep=keep).run()
+        with settled():
+            return await _rebuilt(stack, dry_run=dry_run, keep=keep, progress=progress or Silent())
     except Exception as error:
         problem = explain(error)
         if problem is None:
             raise
         raise problem from None
+
+
+async def _rebuilt(stack: Stack, *, dry_run: bool, keep: bool, progress: Progress) -> Rebuilt:
+    async with (
+        open_shadow(stack) as shadow,
+        snapshots(stack, "registry") as live,
+        open_reader(stack.kafka, [topic.name for topic in TOPICS]) as reader,
+    ):
+        await _check_place(shadow.admin, shadow.name)
+        catching = CatchingUp(reader, shadow.connection, progress)
+        keys = public_keys_of(stack)
+        return await _Rebuild(catching, shadow, live, progress, keys, dry_run=dry_run, keep=keep).run()
 
 
 async def _check_version(stack: Stack) -> None:

@@ -18,6 +18,7 @@ from uuid import UUID
 from aiokafka import TopicPartition
 
 from chassis.clock import JST
+from chassis.lifecycle import settled
 from console.audit.fold import Difference
 from console.audit.replay_checkpoints import public_keys_of
 from console.audit.replay_compare import CERTIFICATE, LEAF, VIEW, Beside
@@ -136,10 +137,11 @@ async def replay(
     Raises `Problem` where Kafka, the registry or a shadow can't be had.
     """
     try:
-        async with open_shadow(stack) as shadow, snapshots(stack, "registry") as live:
-            found = await _Replay(stack, shadow, live, until, progress or Silent()).run(keep=keep)
-            shadow.keep = keep
-            return found
+        with settled():
+            async with open_shadow(stack) as shadow, snapshots(stack, "registry") as live:
+                found = await _Replay(stack, shadow, live, until, progress or Silent()).run(keep=keep)
+                shadow.keep = keep
+                return found
     except Exception as error:
         problem = explain(error)
         if problem is None:

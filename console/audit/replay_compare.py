@@ -1,12 +1,14 @@
 """Does the live registry hold, row for row and column for column, what the replay made? Both are read as streams."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+from console.audit import store
 from console.audit.fold import Difference
 from console.audit.replay_checkpoints import Signed, signed_from
+from console.audit.replay_ranges import Range, differing_ranges
 from console.audit.replay_rows import Table, differing, merged, words
 from console.store import Connection
 from services.registry.log import store as log_store
@@ -41,10 +43,16 @@ SELECT_COMMITMENTS: Final = "SELECT commitment FROM leaf WHERE index >= $1 ORDER
 _CHUNK: Final = 1024
 
 CERTIFICATE: Final = Table(
-    "certificate", STREAM_CERTIFICATES, ("certificate_id",), lambda row: f"certificate {row['certificate_id']}"
+    "certificate",
+    STREAM_CERTIFICATES,
+    ("certificate_id",),
+    lambda row: f"certificate {row['certificate_id']}",
+    key_type="uuid",
 )
-VIEW: Final = Table("view", STREAM_VIEWS, ("view_id",), lambda row: f"view {row['view_id']}")
-LEAF: Final = Table("leaf", STREAM_LEAVES, ("index",), lambda row: f"leaf {row['index']} ({row['kind']})")
+VIEW: Final = Table("view", STREAM_VIEWS, ("view_id",), lambda row: f"view {row['view_id']}", key_type="uuid")
+LEAF: Final = Table(
+    "leaf", STREAM_LEAVES, ("index",), lambda row: f"leaf {row['index']} ({row['kind']})", key_type="bigint"
+)
 TILE: Final = Table("tile_node", STREAM_TILES, ("level", "index"), lambda row: f"tile {row['level']}/{row['index']}")
 TABLES: Final = (CERTIFICATE, VIEW, LEAF, TILE)
 
@@ -76,15 +84,10 @@ class Beside:
     async def differences(self) -> AsyncIterator[Difference]:
         """What differs in the tables; `contradicted` is known afterwards."""
         signed = Signed(await signed_from(self.live, 0), self.size, self.live_size, self.keys)
-        live_log = _Growing()
-        shadow_log = _Growing(at=signed.sizes, see=signed.see)
         for table in TABLES:
             self.rows[table.name] = self.newer[table.name] = 0
-            async for ours, theirs in merged(self.shadow, self.live, table):
+            async for ours, theirs in self._beside(table):
                 self.rows[table.name] += ours is not None
-                if table is LEAF:
-                    shadow_log.take(ours)
-                    live_log.take(theirs)
                 if ours is None and self._newer(table, theirs):
                     self.newer[table.name] += 1
                 elif ours != theirs:
@@ -92,11 +95,22 @@ class Beside:
                     for difference in differing(table, ours, theirs, holder="registry", number=told):
                         yield difference
                 self.advance(1)
-        self.root = shadow_log.grown().root()
-        for difference in (*await self._head(live_log), *signed.altered):
+        self.root = (await _grown(self.shadow, _Growing(at=signed.sizes, see=signed.see))).root()
+        for difference in (*await self._head(), *signed.altered):
             yield difference
         self.contradicted, self.checkpoints = signed.contradicted, signed.compared
         self.newer["checkpoint"] = signed.newer
+
+    async def _beside(self, table: Table) -> AsyncIterator[tuple[Any, Any]]:
+        """Rows of both, but not where many are known to be the same: these are counted."""
+        ranges: Sequence[Range | None] = [None]
+        if len(table.key) == 1:
+            same, ranges = await differing_ranges(self.shadow, self.live, table)
+            self.rows[table.name] += same
+            self.advance(same)
+        for within in ranges:
+            async for pair in merged(self.shadow, self.live, table, within):
+                yield pair
 
     async def _told_number(self, table: Table, row: Any) -> str | None:
         """Of the certificate that a view or leaf is about, whatever the live registry calls it now."""
@@ -111,7 +125,7 @@ class Beside:
             return bool(self.size <= row["index" if table is LEAF else "place"] < edge)
         return self.is_newer(row[table.key[0]])
 
-    async def _head(self, live_log: "_Growing") -> list[Difference]:
+    async def _head(self) -> list[Difference]:
         """The right edge: the shadow's where both have as many leaves, else the one that the live leaves make."""
         rows = await self.live.fetch(SELECT_HEAD)
         if len(rows) != 1:
@@ -120,7 +134,7 @@ class Beside:
             ours = (await self.shadow.fetch(SELECT_HEAD))[0]
             expected = (ours["size"], tuple(ours["frontier"]))
         else:
-            grown = live_log.grown()
+            grown = await _grown(self.live, _Growing())
             expected = (grown.size, grown.hashes)
         found = (rows[0]["size"], tuple(rows[0]["frontier"]))
         names = ("size", "frontier")
@@ -144,6 +158,13 @@ async def contradicted_since(
     return signed.compared, signed.contradicted
 
 
+async def _grown(connection: Connection, growing: "_Growing") -> Frontier:
+    """The tree that the leaves there make."""
+    async for leaf in store.stream(connection, SELECT_COMMITMENTS, 0):
+        growing.take(leaf)
+    return growing.grown()
+
+
 @dataclass
 class _Growing:
     """A tree made from leaves as they pass; tells its root at certain sizes."""
@@ -159,8 +180,6 @@ class _Growing:
         self._tell()
 
     def take(self, leaf: Any) -> None:
-        if leaf is None:
-            return
         self._row.append(leaf_hash(leaf["commitment"]))
         if len(self._row) >= _CHUNK:
             self.grown()

@@ -25,11 +25,24 @@ class Table:
     called: Callable[[Any], str]
     #: Columns that a difference names and does not repeat.
     untold: frozenset[str] = _UNTOLD
+    #: Of a key of one column.
+    key_type: str = ""
+
+    def within(self) -> str:
+        """`statement` for keys from $1 to before $2, where these are not null. For a key of one column."""
+        return f"""
+SELECT * FROM ({self.statement}) AS every
+WHERE ($1::{self.key_type} IS NULL OR {self.key[0]} >= $1) AND ($2::{self.key_type} IS NULL OR {self.key[0]} < $2)
+ORDER BY {self.key[0]}
+"""  # noqa: S608 - of what is in our code
 
 
-async def merged(shadow: Connection, live: Connection, table: Table) -> AsyncIterator[tuple[Any, Any]]:
-    """Rows of both by key: (shadow's or None, live one or None)."""
-    mine, theirs = store.stream(shadow, table.statement), store.stream(live, table.statement)
+async def merged(
+    shadow: Connection, live: Connection, table: Table, within: tuple[Any, Any] | None = None
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Rows of both by key, of all or of those `Table.within` a range: (shadow's or None, live one or None)."""
+    asked = (table.statement,) if within is None else (table.within(), *within)
+    mine, theirs = store.stream(shadow, *asked), store.stream(live, *asked)
     ours, other = await anext(mine, None), await anext(theirs, None)
     while ours is not None or other is not None:
         one, two = (tuple(row[name] for name in table.key) if row is not None else None for row in (ours, other))

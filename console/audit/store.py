@@ -141,9 +141,9 @@ def count_rows(table: str) -> str:
     return f"SELECT count(*) FROM {table}"  # noqa: S608 - as said above
 
 
-async def stream(connection: Connection, statement: str) -> AsyncIterator[dict[str, Any]]:
+async def stream(connection: Connection, statement: str, *arguments: object) -> AsyncIterator[dict[str, Any]]:
     """The rows of a statement, as the open transaction sees them, without holding them all."""
-    async for row in connection.cursor(statement, prefetch=_PREFETCH):
+    async for row in connection.cursor(statement, *arguments, prefetch=_PREFETCH):
         yield dict(row)
 
 
