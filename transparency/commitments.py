@@ -38,9 +38,14 @@ def canonical(document: Any) -> bytes:
 
 
 def commitment(salt: bytes, document: Any) -> bytes:
+    return commitment_of(salt, canonical(document))
+
+
+def commitment_of(salt: bytes, document: bytes) -> bytes:
+    """As `commitment`, of a document that is canonical."""
     if len(salt) != SALT_BYTES:
         raise Malformed(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
-    return hashlib.sha256(DOMAIN + salt + canonical(document)).digest()
+    return hashlib.sha256(DOMAIN + salt + document).digest()
 
 
 def _ordered(value: Any) -> Any:

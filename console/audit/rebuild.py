@@ -196,9 +196,9 @@ class _Rebuild:
         async with self.live.transaction(isolation="repeatable_read", readonly=True):
             live_size: int = (await now_and_size(self.live))["size"]
             self.progress.stage("reading 読込", await catching.ahead())
-            await catching.read(self.live)
+            await catching.read(self.live, early=live_size)
             end, old, newer = await chosen(self.live, catching.facts, live_size)
-            self.progress.stage("replaying 再生", len(catching.facts.places) + len(old))
+            self.progress.stage("replaying 再生", catching.feeding.left() + len(old))
             await catching.feed(min(catching.reachable(), max([end, *(index + 1 for index in catching.old)])), old)
             return catching.refusals(held_only=True) or await self._compare(live_size, newer)
 

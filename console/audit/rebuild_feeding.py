@@ -12,8 +12,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from chassis.outbox import unpack
 from console.audit.fold import Difference
 from console.audit.replay import Progress
-from console.audit.replay_facts import TOPICS, Facts, Told
-from console.audit.replay_feeding import ERASED, Feeding, Waiting, record_of
+from console.audit.replay_facts import TOPICS, Facts, Told, record_of
+from console.audit.replay_feeding import ERASED, Feeding, Waiting
 from console.kafka_reading import Reader
 from console.store import Connection
 from schemas import topics
@@ -56,12 +56,16 @@ class CatchingUp:
         """How many records there are to read."""
         return sum((await self.reader.ends(*(topic.name for topic in TOPICS))).values())
 
-    async def read(self, live: Connection) -> None:
-        """What is told, and what waits. The outbox first: what is gone from it then is on its topic."""
+    async def read(self, live: Connection, *, early: int = 0) -> None:
+        """What is told, and what waits. The outbox first: what is gone from it then is on its topic.
+
+        What can be fed before the leaf `early` is fed meanwhile.
+        """
         rows = await live.fetch(SELECT_OUTBOX, list(EFFECTS))
         ends = await self.reader.ends(*(topic.name for topic in TOPICS))
         async for records in self.reader.records_until(ends):
             self.facts.take(records)
+            await self.feeding.feed_early(early)
             self.progress.advance(len(records))
         self.facts.take([_record(row) for row in rows])
         without = [told.subject for told in self.facts.without_place()]

@@ -99,7 +99,7 @@ class Replayed:
     #: The moment of the snapshot.
     at: datetime
     until: datetime | None = None
-    #: Facts fed, how long feeding took, and all of it.
+    #: Facts fed, how long reading and feeding took, and all of it.
     facts: int = 0
     feeding_seconds: float = 0.0
     seconds: float = 0.0
@@ -212,20 +212,26 @@ class _Replay:
             held_until: dict[TopicPartition, int] = await reader.ends(topics.REGISTRATIONS.name, topics.VIEWS.name)
             async with self.live.transaction(isolation="repeatable_read", readonly=True):
                 head = await now_and_size(self.live)
+                waiting = await self._waiting()
                 facts = Facts(held_until)
+                feeding = Feeding(
+                    self.shadow.connection, facts, waiting, self._live_leaves, self.progress.advance, self.until
+                )
                 ends = await reader.ends(*names)
                 self.progress.stage("reading 読込", sum(ends.values()))
+                began = time.monotonic()
                 async for records in reader.records_until(ends):
                     facts.take(records)
+                    await feeding.feed_early(head["size"])
                     self.progress.advance(len(records))
-                return await self._feed_and_compare(facts, head["at"], head["size"], kept=keep)
+                return await self._feed_and_compare(feeding, began, head["at"], head["size"], kept=keep)
 
-    async def _feed_and_compare(self, facts: Facts, at: datetime, live_size: int, *, kept: bool) -> Replayed:
-        waiting = await self._waiting()
+    async def _feed_and_compare(
+        self, feeding: Feeding, began: float, at: datetime, live_size: int, *, kept: bool
+    ) -> Replayed:
+        facts, waiting = feeding.facts, feeding.waiting
         end, old, newer = await chosen(self.live, facts, live_size, self.until)
-        feeding = Feeding(self.shadow.connection, facts, waiting, self._live_leaves, self.progress.advance, self.until)
-        self.progress.stage("replaying 再生", len(facts.places) + len(old))
-        began = time.monotonic()
+        self.progress.stage("replaying 再生", feeding.left() + len(old))
         await feeding.feed_certificates_without_place([told for told in old if told.kind == REGISTRATION])
         await feeding.feed(end)
         await feeding.feed_views_without_place([told for told in old if told.kind != REGISTRATION])

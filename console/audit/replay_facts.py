@@ -1,14 +1,14 @@
 """What do the topics say that the registry took and told? Records in, facts out, each fact once. Pure.
 
-Facts are kept as the bytes they came in, certificates compressed: with its registration each takes about 2.5 KB.
+Certificates are kept until they have been fed; of what has been, only what tells a repeat from another story.
 """
 
-import zlib
+import hashlib
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -20,9 +20,9 @@ from schemas.certificates import CertificateIssued
 from schemas.event import Event
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
+from services.registry.checking import CONTENT_DOES_NOT_MATCH, Checked, check, recorded_of
+from services.registry.domain import Certificate
 from transparency.leaves import REGISTRATION, VIEW
-
-E = TypeVar("E", bound=Event)
 
 TOPICS: Final = (topics.REGISTRATIONS, topics.VIEWS, topics.CERTIFICATES)
 #: By whose rules a topic's records are read.
@@ -33,6 +33,23 @@ _READER: Final[Mapping[str, str]] = {
 }
 #: Fields that a difference names and does not repeat.
 UNTOLD: Final = frozenset({"salt"})
+
+
+class Issued(NamedTuple):
+    """A certificate as it was issued, and what the registry's code makes of it."""
+
+    #: Of the bytes it was told in.
+    digest: bytes
+    certificate: Certificate
+    #: The canonical document of its leaf. None when the registry's code refuses it, for this reason.
+    leaf: bytes | None
+    refused: str = ""
+
+    def checked(self) -> Checked:
+        """Raises `Refused`."""
+        if self.leaf is None:
+            raise Refused(self.refused)
+        return Checked(self.certificate, self.leaf)
 
 
 class Told(NamedTuple):
@@ -46,9 +63,9 @@ class Told(NamedTuple):
     #: Index of its first leaf; None where it was told before it had one.
     place: int | None
     at: datetime
-    #: Told before anyone looked at the registry: it must be there.
-    must_be_held: bool
     value: bytes
+    #: Told before anyone looked at the registry: it must be there.
+    must_be_held: bool = False
 
     @property
     def width(self) -> int:
@@ -60,6 +77,55 @@ class Told(NamedTuple):
 
     def view(self) -> CertificateViewed:
         return CertificateViewed.model_validate_json(self.value, strict=True)
+
+
+def read(record: ConsumerRecord) -> Issued | Told | str:
+    """One record by its topic's contract and the registry's checks; or the reason why nobody can read it."""
+    try:
+        received = decode(record, _READER[record.topic])
+    except Refused as error:
+        return error.reason
+    assert isinstance(received, Received), "none of these topics has tombstones"
+    match received.event:
+        case CertificateIssued() as event:
+            return _issued(event, record.value)
+        case CertificateRegistered() as event:
+            told = (event.certificate_id, event.contract_number, event.leaf_index, event.registered_at)
+            return Told(REGISTRATION, *told, record.value)
+        case CertificateViewed() as event:
+            return Told(VIEW, event.view_id, event.contract_number, event.leaf_index, event.viewed_at, record.value)
+    raise AssertionError("no other event travels there")
+
+
+def _issued(event: CertificateIssued, value: bytes) -> Issued:
+    digest, certificate = hashlib.sha256(value).digest(), recorded_of(event)
+    try:
+        return Issued(digest, *check(event, certificate))
+    except Refused as error:
+        return Issued(digest, certificate, None, error.reason)
+
+
+def record_of(
+    topic: str = "",
+    partition: int = 0,
+    key: bytes | None = None,
+    value: bytes | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> ConsumerRecord:
+    """A record that lies nowhere."""
+    return ConsumerRecord(
+        topic=topic,
+        partition=partition,
+        offset=0,
+        timestamp=0,
+        timestamp_type=0,
+        key=key,
+        value=value,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=0,
+        headers=tuple(headers),
+    )
 
 
 def differing_fields(one: Event, other: Event) -> Iterator[tuple[str, str]]:
@@ -92,40 +158,43 @@ class Facts:
     unreadable: Counter[str] = field(default_factory=Counter)
     #: What the topics say against themselves.
     contradictions: list[Difference] = field(default_factory=list)
-    _issued: dict[UUID, list[bytes]] = field(default_factory=dict, repr=False)
+    #: Those not fed yet, and the digests of all.
+    _issued: dict[UUID, list[Issued]] = field(default_factory=dict, repr=False)
+    _digests: set[bytes] = field(default_factory=set, repr=False)
 
     def take(self, records: Sequence[ConsumerRecord]) -> None:
-        for record in records:
-            try:
-                received = decode(record, _READER[record.topic])
-            except Refused as error:
-                self.unreadable[error.reason] += 1
-                continue
-            assert isinstance(received, Received), "none of these topics has tombstones"
-            held_until = self.held_until.get(TopicPartition(record.topic, record.partition), 0)
-            match received.event:
-                case CertificateIssued():
-                    self._take_issued(received.event, record.value)
-                case CertificateRegistered() as event:
-                    told = (event.certificate_id, event.contract_number, event.leaf_index, event.registered_at)
-                    self._take(Told(REGISTRATION, *told, record.offset < held_until, record.value), event)
-                case CertificateViewed() as event:
-                    told = (event.view_id, event.contract_number, event.leaf_index, event.viewed_at)
-                    self._take(Told(VIEW, *told, record.offset < held_until, record.value), event)
+        self.take_read(records, map(read, records))
 
-    def issued(self, registered: CertificateRegistered) -> CertificateIssued | None:
+    def take_read(self, records: Sequence[ConsumerRecord], found: Iterable[Issued | Told | str]) -> None:
+        """As `take`, with what `read` found in each."""
+        for record, one in zip(records, found, strict=True):
+            match one:
+                case Issued():
+                    self._take_issued(one)
+                case Told():
+                    held_until = self.held_until.get(TopicPartition(record.topic, record.partition), 0)
+                    self._take(one._replace(must_be_held=record.offset < held_until))
+                case reason:
+                    self.unreadable[reason] += 1
+
+    def issued(self, registered: CertificateRegistered) -> Issued | None:
         """The certificate that was registered: of several under one id the first that has the content told."""
-        versions = [
-            CertificateIssued.model_validate_json(zlib.decompress(packed), strict=True)
-            for packed in self._issued.get(registered.certificate_id, ())
-        ]
+        versions = self._issued.get(registered.certificate_id, ())
         fitting = (
-            event
-            for event in versions
-            if event.content_sha256 == registered.content_sha256
-            and (len(versions) == 1 or event.content.sha256() == event.content_sha256)
+            one
+            for one in versions
+            if one.certificate.content_sha256 == registered.content_sha256
+            and (len(versions) == 1 or one.refused != CONTENT_DOES_NOT_MATCH)
         )
         return next(fitting, versions[0] if versions else None)
+
+    def may_be_fed(self, told: Told) -> bool:
+        """Whether what it is about is known."""
+        return told.kind != REGISTRATION or told.subject in self._issued
+
+    def let_go(self, told: Told) -> None:
+        """It was fed, and nobody asks for its certificate any more."""
+        self._issued.pop(told.subject, None)
 
     def without_place(self) -> list[Told]:
         """What was told before it had a leaf, by time."""
@@ -145,19 +214,18 @@ class Facts:
         """Certificates that were issued and did not arrive: on their way, or parked."""
         return len(self._issued.keys() - self.registrations.keys())
 
-    def _take_issued(self, event: CertificateIssued, value: bytes) -> None:
-        packed = zlib.compress(value, 1)
-        known = self._issued.setdefault(event.certificate_id, [])
-        if packed in known:
+    def _take_issued(self, issued: Issued) -> None:
+        if issued.digest in self._digests:
             self.repeats += 1
-        else:
-            known.append(packed)
+            return
+        self._digests.add(issued.digest)
+        self._issued.setdefault(issued.certificate.certificate_id, []).append(issued)
 
-    def _take(self, told: Told, event: CertificateRegistered | CertificateViewed) -> None:
+    def _take(self, told: Told) -> None:
         kept = self.registrations if told.kind == REGISTRATION else self.views
         before = kept.get(told.subject)
         if before is not None:
-            self._repeated(before, told, event)
+            self._repeated(before, told)
             return
         kept[told.subject] = told
         if told.place is None:
@@ -171,8 +239,8 @@ class Facts:
             return
         self.places[told.place] = told
 
-    def _repeated(self, before: Told, told: Told, event: Event) -> None:
+    def _repeated(self, before: Told, told: Told) -> None:
         self.repeats += 1
-        first = before.registration() if before.kind == REGISTRATION else before.view()
+        first, event = (one.registration() if one.kind == REGISTRATION else one.view() for one in (before, told))
         for name, words in differing_fields(first, event):
             self.contradictions.append(Difference(f"{told.kind}_told_twice", told.contract_number, f"{name}: {words}"))

@@ -10,21 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from aiokafka import ConsumerRecord
-
-from chassis.decoding import Received, Refused
+from chassis.decoding import Refused
 from chassis.outbox import Outbox
 from chassis.postgres import REFUSED, Transaction
 from console.audit.fold import Difference
-from console.audit.replay_facts import Facts, Told, told_otherwise
+from console.audit.replay_facts import Facts, Issued, Told, told_otherwise
 from console.store import Connection
-from schemas.certificates import CertificateIssued
 from schemas.envelope import Cause, Message
 from schemas.event import Event
 from schemas.registrations import CertificateRegistered
 from services.registry import handlers
 from services.registry import store as registry_store
-from services.registry.domain import Limits
+from services.registry.domain import Certificate, Limits
 from services.registry.log import documents
 from services.registry.log import store as log_store
 from services.registry.log.appending import Arrival
@@ -42,8 +39,13 @@ ON CONFLICT (id) DO NOTHING
 """
 #: A leaf that cannot be judged any more.
 ERASED: Final = "leaf.salt_is_erased"
+_CAUSE: Final = Cause("replay")
 #: Why a fact cannot be taken: what the live code refuses, and what the database does.
 _NEVER: Final = (Refused, handlers.PlaceDiffers, DoesNotVerify, *REFUSED)
+
+
+class _Later(Exception):
+    """Whether it is a finding can only be said when everything was read."""
 
 
 class WouldAct(Exception):
@@ -82,8 +84,8 @@ class AsTold:
 
     registrations: Mapping[UUID, CertificateRegistered]
 
-    def of(self, event: CertificateIssued) -> Arrival:
-        told = self.registrations[event.certificate_id]
+    def of(self, certificate: Certificate) -> Arrival:
+        told = self.registrations[certificate.certificate_id]
         return Arrival(told.registered_at, base64.b64decode(told.salt or ""))
 
 
@@ -116,6 +118,7 @@ class Feeding:
     #: Leaves of which no event tells place and salt: they were taken from the registry's own table.
     taken_over: int = 0
     _batch: list[Told] = field(default_factory=list, repr=False)
+    _goes_early: bool = True
 
     async def feed(self, end: int) -> None:
         """Feed what lies before the leaf `end`: until one is on its way yet, or is later than `until`."""
@@ -134,6 +137,37 @@ class Feeding:
             self.size += told.width
         await self._flush()
 
+    async def feed_early(self, end: int) -> None:
+        """Feed what can be before the leaf `end`, while more is read. What raises a question waits until all is."""
+        while self._goes_early and (batch := self._ready(end)):
+            try:
+                await self._take_quietly(batch)
+            except (*_NEVER, _Later):
+                self._goes_early = False
+            else:
+                self.size += sum(told.width for told in batch)
+                self._let_go(batch)
+
+    def left(self) -> int:
+        """How many facts with a place are known and not fed."""
+        return sum(place >= self.size for place in self.facts.places)
+
+    def _ready(self, end: int) -> list[Told]:
+        """A batch that is full, or that one of another kind follows; else nothing."""
+        batch: list[Told] = []
+        at = self.size
+        while len(batch) < BATCH:
+            told = self.facts.places.get(at)
+            if told is None or at >= end or (self.until is not None and told.at > self.until):
+                return []
+            if batch and batch[0].kind != told.kind:
+                break
+            if not self.facts.may_be_fed(told):
+                return []
+            batch.append(told)
+            at += told.width
+        return batch
+
     async def feed_certificates_without_place(self, old: Sequence[Told]) -> None:
         """Rows of certificates that were told before there was a log. Their leaves are taken over."""
         for begin in range(0, len(old), BATCH):
@@ -149,11 +183,9 @@ class Feeding:
             self.advance(len(batch))
 
     async def _add_rows(self, batch: Sequence[Told]) -> None:
-        issued = [(self._issued(told.registration()), told.at) for told in batch]
+        issued = [(self._issued(told.registration()).certificate, told.at) for told in batch]
         async with self.shadow.transaction():
-            await registry_store.add_certificates(
-                self.shadow, [(event, event.content.canonical(), at) for event, at in issued]
-            )
+            await registry_store.add_certificates(self.shadow, issued)
 
     async def feed_views_without_place(self, old: Sequence[Told]) -> None:
         """After everything else: their certificates must be there."""
@@ -176,7 +208,14 @@ class Feeding:
         else:
             self.differences += found
             self.advance(len(batch))
+            self._let_go(batch)
         return True
+
+    def _let_go(self, batch: Sequence[Told]) -> None:
+        for told in batch:
+            # Of what has no place the leaf is still to be judged.
+            if told.place is not None:
+                self.facts.let_go(told)
 
     async def _one(self, told: Told) -> bool:
         self.advance(1)
@@ -185,6 +224,7 @@ class Feeding:
         except _NEVER as error:
             self._refused(told, error)
             return told.place is None or await self._take_over(told.place, told.place + told.width, refused=True)
+        self._let_go([told])
         return True
 
     def _refused(self, told: Told, error: Exception) -> None:
@@ -195,22 +235,29 @@ class Feeding:
 
     async def _transaction(self, batch: Sequence[Told]) -> list[Difference]:
         async with self.shadow.transaction():
-            return await (self._register(batch) if batch[0].kind == REGISTRATION else self._view(batch))
+            return await self._take(batch)
+
+    async def _take_quietly(self, batch: Sequence[Told]) -> None:
+        async with self.shadow.transaction():
+            if await self._take(batch):
+                raise _Later
+
+    async def _take(self, batch: Sequence[Told]) -> list[Difference]:
+        return await (self._register(batch) if batch[0].kind == REGISTRATION else self._view(batch))
 
     async def _register(self, batch: Sequence[Told]) -> list[Difference]:
         told = {one.subject: one.registration() for one in batch}
-        received = [_received(self._issued(registered)) for registered in told.values()]
         outbox = Collecting()
-        await handlers.register_certificates(
+        await handlers.register_checked(
             self.shadow,
-            received,
+            [(self._issued(registered).checked(), _CAUSE) for registered in told.values()],
             registering=handlers.Registering(
                 clock=Unasked(),
                 outbox=outbox,
                 limits=_NO_LOOKING_UP,
                 arrivals=AsTold(told),
-                # Asked by name only: digests are compared with keys when somebody looks up.
-                peppers=dict.fromkeys((each.event.authentication_key.pepper_id for each in received), b""),
+                # Digests are compared with keys when somebody looks up.
+                peppers={},
                 draw=no_dice,
             ),
         )
@@ -229,7 +276,7 @@ class Feeding:
         await handlers.replay_views(self.shadow, views)
         return []
 
-    def _issued(self, registered: CertificateRegistered) -> CertificateIssued:
+    def _issued(self, registered: CertificateRegistered) -> Issued:
         issued = self.facts.issued(registered)
         if issued is None:
             raise Refused("certificate_was_never_issued")
@@ -297,7 +344,7 @@ class Feeding:
             return documents.of_viewed(told.view())
         registered = told.registration()
         if kind == CERTIFICATE:
-            return documents.of_issued(self._issued(registered))
+            return documents.of_issued(self._issued(registered).certificate)
         return documents.of_registration(
             certificate_id=registered.certificate_id,
             contract_number=registered.contract_number,
@@ -309,30 +356,3 @@ class Feeding:
 
 #: Nobody looks anything up in a replay.
 _NO_LOOKING_UP: Final = Limits(per_number=0, per_account=0, window=timedelta())
-
-
-def _received(event: CertificateIssued) -> Received[CertificateIssued]:
-    return Received(event, Cause(str(event.event_id)), record_of())
-
-
-def record_of(
-    topic: str = "",
-    partition: int = 0,
-    key: bytes | None = None,
-    value: bytes | None = None,
-    headers: Sequence[tuple[str, bytes]] = (),
-) -> ConsumerRecord:
-    """A record that lies nowhere."""
-    return ConsumerRecord(
-        topic=topic,
-        partition=partition,
-        offset=0,
-        timestamp=0,
-        timestamp_type=0,
-        key=key,
-        value=value,
-        checksum=None,
-        serialized_key_size=0,
-        serialized_value_size=0,
-        headers=tuple(headers),
-    )

@@ -4,11 +4,30 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 #: Compared with when there is nothing to compare with, so that every answer costs the same.
 DUMMY_DIGEST: Final = "0" * 64
+
+
+class Certificate(NamedTuple):
+    """What is recorded of a certificate, column by column, but for when it arrived."""
+
+    certificate_id: UUID
+    contract_number: str
+    version: int
+    change_number: int
+    application_id: UUID
+    product: str
+    surety_id: str
+    purchaser_id: str
+    issued_at: datetime
+    #: Canonical, as `content_sha256` is of it.
+    content: str
+    content_sha256: str
+    key_digest: str
+    pepper_id: str
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,11 @@ from schemas.envelope import Cause
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.registry import domain, store
-from services.registry.domain import WHOLE_ACCOUNT, Attempts
-from services.registry.log import appending, documents
+from services.registry.checking import Checked, check, recorded_of
+from services.registry.domain import WHOLE_ACCOUNT, Attempts, Certificate
+from services.registry.log import appending
 from services.registry.log.appending import Arrival
 from transparency.commitments import SALT_BYTES
-from transparency.errors import DoesNotVerify
-from transparency.leaves import Document
 
 log = structlog.get_logger()
 
@@ -43,7 +42,7 @@ log = structlog.get_logger()
 class Arrivals(Protocol):
     """When a certificate arrived, and the salt of its leaves: now and by chance, or as it was told when it was so."""
 
-    def of(self, event: CertificateIssued) -> Arrival: ...
+    def of(self, certificate: Certificate) -> Arrival: ...
 
 
 def draw_salt() -> bytes:
@@ -57,9 +56,9 @@ class Arriving:
     clock: Clock
     draw: Callable[[], bytes] = draw_salt
 
-    def of(self, event: CertificateIssued) -> Arrival:
+    def of(self, certificate: Certificate) -> Arrival:
         # Clocks differ. A registration before its issue would be a finding for ever.
-        return Arrival(max(self.clock.now(), event.issued_at), self.draw())
+        return Arrival(max(self.clock.now(), certificate.issued_at), self.draw())
 
 
 @dataclass(frozen=True)
@@ -115,16 +114,6 @@ class Look:
         return self.versions[0]
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a certificate that does not contradict itself comes to."""
-
-    #: The bytes that its hash is of.
-    content: bytes
-    #: The document of its certificate leaf.
-    leaf: Document
-
-
 class PlaceDiffers(Exception):
     """A leaf that was told to be at one place of the log would get another one."""
 
@@ -137,27 +126,36 @@ async def register_certificates(
     When `tx` commits, purchasers can see them: the time told is our clock's, 電子保証発行日時 (HIS-2), and each has its
     two leaves in the log, in the order of the batch.
     """
-    checked = {received.event.certificate_id: _checked(received.event, registering) for received in batch}
+    checked = [(check(received.event, recorded_of(received.event)), received.cause) for received in batch]
+    if any(one.certificate.pepper_id not in registering.peppers for one, _ in checked):
+        raise Refused("pepper_is_unknown")
+    await register_checked(tx, checked, registering=registering)
+
+
+async def register_checked(
+    tx: Transaction, batch: Sequence[tuple[Checked, Cause]], *, registering: Registering
+) -> None:
+    """As `register_certificates`, each with its cause, of what `check` has let pass and whose pepper is known."""
     # Step 6: certificate row, leaves and announcement, in one transaction.
-    by_id = {received.event.certificate_id: received for received in batch}
-    arrivals = {identity: registering.arrivals.of(received.event) for identity, received in by_id.items()}
+    by_id = {one.certificate.certificate_id: (one, cause) for one, cause in batch}
+    arrivals = {identity: registering.arrivals.of(one.certificate) for identity, (one, _) in by_id.items()}
     added = await store.add_certificates(
-        tx, [(r.event, checked[identity].content, arrivals[identity].registered_at) for identity, r in by_id.items()]
+        tx, [(one.certificate, arrivals[identity].registered_at) for identity, (one, _) in by_id.items()]
     )
-    repeats = [r.event for r in batch if r.event.certificate_id not in added or r is not by_id[r.event.certificate_id]]
+    repeats = [
+        one.certificate
+        for one, _ in batch
+        if (identity := one.certificate.certificate_id) not in added or one is not by_id[identity][0]
+    ]
     await _check_repeats(tx, repeats)
-    new = [(received, arrivals[identity]) for identity, received in by_id.items() if identity in added]
+    new = [(one, cause, arrivals[identity]) for identity, (one, cause) in by_id.items() if identity in added]
     # The log's lock is the last one: from here on others wait for us, and we for nobody.
-    places = await appending.append_registrations(
-        tx, [(received.event, checked[received.event.certificate_id].leaf, arrival) for received, arrival in new]
-    )
-    await registering.outbox.add(
-        tx,
-        [
-            (_registered(received.event, arrival, places[received.event.certificate_id]), received.cause)
-            for received, arrival in new
-        ],
-    )
+    places = await appending.append_registrations(tx, [(*one, arrival) for one, _, arrival in new])
+    told = [
+        (_registered(one.certificate, arrival, places[one.certificate.certificate_id]), cause)
+        for one, cause, arrival in new
+    ]
+    await registering.outbox.add(tx, told)
 
 
 async def replay_views(tx: Transaction, viewed: Sequence[CertificateViewed]) -> None:
@@ -263,30 +261,13 @@ def log_look(found: CertificateViewed | Problem) -> None:
         log.info("lookup.failed")
 
 
-def _checked(event: CertificateIssued, registering: Registering) -> Checked:
-    """Raises `Refused` for an event that contradicts itself."""
-    content = event.content.canonical()
-    if hashlib.sha256(content).hexdigest() != event.content_sha256:
-        raise Refused("content_does_not_match")
-    if event.content.contract_number != event.contract_number or event.content.version != event.version:
-        raise Refused("content_is_of_another")
-    if not contract_number.is_well_formed(event.contract_number):
-        raise Refused("contract_number_is_wrong")
-    if event.authentication_key.pepper_id not in registering.peppers:
-        raise Refused("pepper_is_unknown")
-    try:
-        return Checked(content, documents.of_issued(event))
-    except DoesNotVerify:
-        raise Refused("cannot_be_a_leaf") from None
-
-
-async def _check_repeats(tx: Transaction, repeats: Sequence[CertificateIssued]) -> None:
+async def _check_repeats(tx: Transaction, repeats: Sequence[Certificate]) -> None:
     """A repeat must be the same certificate: anything else is another under the same id, and refused."""
     if not repeats:
         return
-    recorded = await store.hashes(tx, [event.certificate_id for event in repeats])
-    for event in repeats:
-        if recorded[event.certificate_id] != (event.content_sha256, event.authentication_key.digest):
+    recorded = await store.hashes(tx, [one.certificate_id for one in repeats])
+    for one in repeats:
+        if recorded[one.certificate_id] != (one.content_sha256, one.key_digest):
             MUST_NEVER.labels("certificate_issued_twice").inc()
             raise Refused("certificate_differs_from_recorded")
 
@@ -325,17 +306,17 @@ async def _tell_views(
     await registering.outbox.add(tx, [(each, look.asked.cause) for each, look in zip(told, looks, strict=True)])
 
 
-def _registered(event: CertificateIssued, arrival: Arrival, leaf_index: int) -> CertificateRegistered:
+def _registered(certificate: Certificate, arrival: Arrival, leaf_index: int) -> CertificateRegistered:
     return CertificateRegistered(
-        certificate_id=event.certificate_id,
-        contract_number=event.contract_number,
-        version=event.version,
-        change_number=event.change_number,
-        application_id=event.application_id,
-        product=event.product,
-        surety_id=event.surety_id,
-        purchaser_id=event.purchaser_id,
-        content_sha256=event.content_sha256,
+        certificate_id=certificate.certificate_id,
+        contract_number=certificate.contract_number,
+        version=certificate.version,
+        change_number=certificate.change_number,
+        application_id=certificate.application_id,
+        product=certificate.product,
+        surety_id=certificate.surety_id,
+        purchaser_id=certificate.purchaser_id,
+        content_sha256=certificate.content_sha256,
         registered_at=arrival.registered_at,
         leaf_index=leaf_index,
         salt=base64.b64encode(arrival.salt).decode(),

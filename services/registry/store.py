@@ -7,9 +7,8 @@ from uuid import UUID
 from asyncpg import Record
 
 from chassis.postgres import Transaction
-from schemas.certificates import CertificateIssued
 from schemas.views import CertificateViewed
-from services.registry.domain import Count, Subject
+from services.registry.domain import Certificate, Count, Subject
 from transparency.leaves import REGISTRATION
 
 # Another certificate under a number and version, or for an application, product and version, is refused by the
@@ -109,29 +108,12 @@ SELECT_LOOKED_AT = (
 COUNT_LOOKS = "SELECT count(*) FROM view WHERE account_id = $1"
 
 
-async def add_certificates(tx: Transaction, issued: Sequence[tuple[CertificateIssued, bytes, datetime]]) -> set[UUID]:
-    """Record certificates and return the ids of those not here before.
-
-    Each with its content's canonical bytes, and when it arrived.
-    """
-    events = [event for event, _, _ in issued]
-    rows = await tx.fetch(
-        INSERT_CERTIFICATES,
-        [e.certificate_id for e in events],
-        [e.contract_number for e in events],
-        [e.version for e in events],
-        [e.change_number for e in events],
-        [e.application_id for e in events],
-        [e.product for e in events],
-        [e.surety_id for e in events],
-        [e.purchaser_id for e in events],
-        [e.issued_at for e in events],
-        [content.decode() for _, content, _ in issued],
-        [e.content_sha256 for e in events],
-        [e.authentication_key.digest for e in events],
-        [e.authentication_key.pepper_id for e in events],
-        [registered_at for _, _, registered_at in issued],
-    )
+async def add_certificates(tx: Transaction, issued: Sequence[tuple[Certificate, datetime]]) -> set[UUID]:
+    """Record certificates, each with when it arrived, and return the ids of those not here before."""
+    if not issued:
+        return set()
+    columns = zip(*(certificate for certificate, _ in issued), strict=True)
+    rows = await tx.fetch(INSERT_CERTIFICATES, *map(list, columns), [registered_at for _, registered_at in issued])
     return {row["certificate_id"] for row in rows}
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.postgres import Transaction
-from schemas.certificates import CertificateIssued
 from schemas.views import CertificateViewed
+from services.registry.domain import Certificate
 from services.registry.log import documents, store
-from transparency.commitments import commitment
-from transparency.leaves import Document
+from transparency.commitments import commitment, commitment_of
+from transparency.leaves import CERTIFICATE, Document
 from transparency.merkle import Frontier, leaf_hash
 
 
@@ -22,29 +23,29 @@ class Arrival:
     salt: bytes
 
 
-@dataclass(frozen=True)
-class NewLeaf:
+class NewLeaf(NamedTuple):
     """A leaf that has no place yet."""
 
+    kind: str
     subject: UUID
-    document: Document
-    #: Of its event: the leaf's own is derived from it.
-    event_salt: bytes
+    salt: bytes
+    commitment: bytes
 
 
 async def append_registrations(
-    tx: Transaction, arrived: Sequence[tuple[CertificateIssued, Document, Arrival]]
+    tx: Transaction, arrived: Sequence[tuple[Certificate, bytes, Arrival]]
 ) -> dict[UUID, int]:
     """Certificate id → index of its certificate leaf; the registration's is the next one. In the order given, each with
-    the document of its certificate leaf.
+    the canonical document of its certificate leaf.
 
     Takes the last lock of `tx`: whoever appends waits until it ends. Two statements, however many.
     """
     if not arrived:
         return {}
-    grown = await _append(tx, await store.lock_head(tx), [leaf for one in arrived for leaf in _leaves(*one)])
-    first = grown - 2 * len(arrived)
-    return {event.certificate_id: first + 2 * n for n, (event, _, _) in enumerate(arrived)}
+    new = [leaf for one in arrived for leaf in _leaves(*one)]
+    head = await store.lock_head(tx)
+    await _append(tx, head, new)
+    return {certificate.certificate_id: head.size + 2 * n for n, (certificate, _, _) in enumerate(arrived)}
 
 
 async def append_views(
@@ -64,7 +65,7 @@ async def append_views(
         # Under the lock: what is in the log now has its place before ours.
         known |= await store.registered(tx, list(asked))
     shown = [(event, salt) for event, salt in viewed if event.certificate_id in known]
-    await _append(tx, head, [NewLeaf(event.view_id, documents.of_viewed(event), salt) for event, salt in shown])
+    await _append(tx, head, [_leaf(event.view_id, documents.of_viewed(event), salt) for event, salt in shown])
     return {event.view_id: head.size + n for n, (event, _) in enumerate(shown)}
 
 
@@ -76,7 +77,7 @@ async def append_old_certificates(tx: Transaction, certificate_ids: Sequence[UUI
         tx,
         head,
         [
-            NewLeaf(row["certificate_id"], document, salt)
+            _leaf(row["certificate_id"], document, salt)
             for row, salt in zip(rows, salts, strict=False)
             for document in (documents.of_certificate(row), documents.of_registered(row))
         ],
@@ -90,33 +91,35 @@ async def append_old_views(tx: Transaction, view_ids: Sequence[UUID], salts: Ite
     await _append(
         tx,
         head,
-        [NewLeaf(row["view_id"], documents.of_view(**dict(row)), salt) for row, salt in zip(rows, salts, strict=False)],
+        [_leaf(row["view_id"], documents.of_view(**dict(row)), salt) for row, salt in zip(rows, salts, strict=False)],
     )
 
 
-def _leaves(event: CertificateIssued, document: Document, arrival: Arrival) -> tuple[NewLeaf, NewLeaf]:
+def _leaves(certificate: Certificate, document: bytes, arrival: Arrival) -> tuple[NewLeaf, NewLeaf]:
     registration = documents.of_registration(
-        certificate_id=event.certificate_id,
-        contract_number=event.contract_number,
-        version=event.version,
-        content_sha256=event.content_sha256,
+        certificate_id=certificate.certificate_id,
+        contract_number=certificate.contract_number,
+        version=certificate.version,
+        content_sha256=certificate.content_sha256,
         registered_at=arrival.registered_at,
     )
+    salt = documents.salt_of(arrival.salt, CERTIFICATE)
     return (
-        NewLeaf(event.certificate_id, document, arrival.salt),
-        NewLeaf(event.certificate_id, registration, arrival.salt),
+        NewLeaf(CERTIFICATE, certificate.certificate_id, salt, commitment_of(salt, document)),
+        _leaf(certificate.certificate_id, registration, arrival.salt),
     )
 
 
-async def _append(tx: Transaction, head: Frontier, new: Sequence[NewLeaf]) -> int:
-    """The new size. `head` was locked by this transaction."""
+def _leaf(subject: UUID, document: Document, event_salt: bytes) -> NewLeaf:
+    """Its own salt is derived from that of its event."""
+    kind = document["type"]
+    salt = documents.salt_of(event_salt, kind)
+    return NewLeaf(kind, subject, salt, commitment(salt, document))
+
+
+async def _append(tx: Transaction, head: Frontier, new: Sequence[NewLeaf]) -> None:
+    """`head` was locked by this transaction."""
     if not new:
-        return head.size
-    stored = []
-    for index, leaf in enumerate(new, head.size):
-        kind = leaf.document["type"]
-        salt = documents.salt_of(leaf.event_salt, kind)
-        stored.append(store.StoredLeaf(index, kind, leaf.subject, salt, commitment(salt, leaf.document)))
-    grown, gained = head.extend([leaf_hash(leaf.commitment) for leaf in stored])
-    await store.append(tx, grown, gained, stored)
-    return grown.size
+        return
+    grown, gained = head.extend([leaf_hash(leaf.commitment) for leaf in new])
+    await store.append(tx, grown, gained, [store.StoredLeaf(index, *leaf) for index, leaf in enumerate(new, head.size)])

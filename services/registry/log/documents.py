@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from schemas.certificates import CertificateIssued
 from schemas.views import CertificateViewed
+from services.registry.domain import Certificate
 from transparency import leaves
 from transparency.leaves import Document, utc_text
 
@@ -37,21 +37,21 @@ def of_certificate(row: Any) -> Document:
     )
 
 
-def of_issued(event: CertificateIssued) -> Document:
+def of_issued(issued: Certificate) -> Document:
     """As `of_certificate`, before there is a row. Raises `WrongField` for what no leaf can hold."""
     return leaves.certificate_leaf(
-        certificate_id=str(event.certificate_id),
-        contract_number=event.contract_number,
-        version=event.version,
-        change_number=event.change_number,
-        application_id=str(event.application_id),
-        product=event.product,
-        surety_id=event.surety_id,
-        purchaser_id=event.purchaser_id,
-        content_sha256=event.content_sha256,
-        key_digest=event.authentication_key.digest,
-        pepper_id=event.authentication_key.pepper_id,
-        issued_at=utc_text(event.issued_at),
+        certificate_id=str(issued.certificate_id),
+        contract_number=issued.contract_number,
+        version=issued.version,
+        change_number=issued.change_number,
+        application_id=str(issued.application_id),
+        product=issued.product,
+        surety_id=issued.surety_id,
+        purchaser_id=issued.purchaser_id,
+        content_sha256=issued.content_sha256,
+        key_digest=issued.key_digest,
+        pepper_id=issued.pepper_id,
+        issued_at=utc_text(issued.issued_at),
     )
 
 

@@ -31,9 +31,9 @@ from schemas.certificates import CertificateIssued
 from schemas.contract_number import compose
 from schemas.envelope import Cause, message_of
 from schemas.event import Event
+from services.registry.checking import check, recorded_of
 from services.registry.log import store as log_store
 from services.registry.log.appending import Arrival, append_registrations
-from services.registry.log.documents import of_issued
 from tests.integration.console.conftest import typed
 from tests.support.waiting import eventually
 from tests.unit.console import events
@@ -104,7 +104,8 @@ async def happen_now(stack: Stack, certificates: int) -> None:
         made.append((issued, [events.submitted(application), events.decided(application), issued]))
     async with store.connect(stack, "registry") as registry, registry.transaction():
         await registry.executemany(INSERT, [tuple(events.held(issued).values()) for issued, _ in made])
-        arrived = [(issued, of_issued(issued), Arrival(events.ARRIVED, os.urandom(32))) for issued, _ in made]
+        checked = [check(issued, recorded_of(issued)) for issued, _ in made]
+        arrived = [(*each, Arrival(events.ARRIVED, os.urandom(32))) for each in checked]
         await append_registrations(registry, arrived)
     await _tell(stack, [event for issued, told in made for event in (*told, events.registered(issued))])
     await _sign(stack)

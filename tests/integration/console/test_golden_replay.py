@@ -21,6 +21,7 @@ from schemas.certificates import CertificateIssued
 from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.registry import store as registry_store
+from services.registry.checking import recorded_of
 from services.registry.handlers import draw_salt
 from services.registry.log import appending
 from tests.integration.console.world import World, open_world, stack_of_its_own
@@ -56,7 +57,7 @@ def _of(event: type[Any]) -> list[Any]:
 async def _take(world: World) -> None:
     at = {one.certificate_id: one.registered_at for one in _of(CertificateRegistered)}
     async with world.registry.transaction():
-        rows = [(one, one.content.canonical(), at[one.certificate_id]) for one in _of(CertificateIssued)]
+        rows = [(recorded_of(one), at[one.certificate_id]) for one in _of(CertificateIssued)]
         await registry_store.add_certificates(world.registry, rows)
         for view in _of(CertificateViewed):
             await world.registry.execute(ACCOUNT, view.viewed_by, view.purchaser_id)

@@ -25,6 +25,7 @@ from deploy.databases import ensure_role
 from deploy.local.problem import Problem
 from schemas import topics
 from services.registry import store as registry_store
+from services.registry.checking import recorded_of
 from services.registry.handlers import draw_salt
 from services.registry.log import appending
 from services.registry.log import store as log_store
@@ -392,7 +393,7 @@ async def test_a_log_that_began_later_takes_the_salts_from_the_registry_and_chec
     (old,) = await world.issue()
     moment = CLOCK.now()
     async with world.registry.transaction():
-        await registry_store.add_certificates(world.registry, [(old, old.content.canonical(), moment)])
+        await registry_store.add_certificates(world.registry, [(recorded_of(old), moment)])
         await appending.append_old_certificates(world.registry, [old.certificate_id], [draw_salt()])
     await world.tell([events.registered(old, registered_at=moment)])
     await world.view(old)

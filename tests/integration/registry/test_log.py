@@ -22,6 +22,7 @@ from schemas.registrations import CertificateRegistered
 from schemas.views import CertificateViewed
 from services.registry import handlers
 from services.registry.app import make_service as make_registry
+from services.registry.checking import recorded_of
 from services.registry.domain import Limits
 from services.registry.log import documents, store
 from services.registry.log.appending import Arrival
@@ -114,7 +115,9 @@ async def test_a_certificate_has_two_leaves_and_its_event_tells_what_they_are_ma
             for name in ("certificate_id", "contract_number", "version", "content_sha256", "registered_at")
         }
     )
-    assert rows[2]["commitment"] == commitment(documents.salt_of(salt, "certificate"), documents.of_issued(event))
+    assert rows[2]["commitment"] == commitment(
+        documents.salt_of(salt, "certificate"), documents.of_issued(recorded_of(event))
+    )
     assert rows[3]["commitment"] == commitment(documents.salt_of(salt, "registration"), registration)
 
 
