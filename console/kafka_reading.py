@@ -76,8 +76,13 @@ async def open_admin(kafka: KafkaAccess) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 @contextlib.asynccontextmanager
-async def open_reader(kafka: KafkaAccess, topics: Sequence[str]) -> AsyncIterator[Reader]:
-    """A reader of all partitions of these topics, at their beginning. `Problem` when one is missing."""
+async def open_reader(
+    kafka: KafkaAccess, topics: Sequence[str], *, fetch_bytes: int = MAX_DEAD_LETTER_BYTES
+) -> AsyncIterator[Reader]:
+    """A reader of all partitions of these topics, at their beginning. `Problem` when one is missing.
+
+    The less it fetches of a partition at once, the more evenly it reads them.
+    """
     partitions = await _partitions(kafka, topics)
     consumer = AIOKafkaConsumer(
         **kafka.options(),
@@ -85,7 +90,7 @@ async def open_reader(kafka: KafkaAccess, topics: Sequence[str]) -> AsyncIterato
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        max_partition_fetch_bytes=MAX_DEAD_LETTER_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
         fetch_max_wait_ms=50,
     )
     consumer.assign(partitions)

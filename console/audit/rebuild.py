@@ -36,6 +36,7 @@ from console.kafka_reading import open_reader
 from console.running import explain
 from console.store import BUSY, Connection
 from deploy.local.problem import Problem
+from schemas.topics import MAX_EVENT_BYTES
 from services.registry.log import store as log_store
 from transparency.merkle import Frontier
 from transparency.signatures import VerifierKey
@@ -125,7 +126,7 @@ async def _rebuilt(stack: Stack, *, dry_run: bool, keep: bool, progress: Progres
     async with (
         open_shadow(stack) as shadow,
         snapshots(stack, "registry") as live,
-        open_reader(stack.kafka, [topic.name for topic in TOPICS]) as reader,
+        open_reader(stack.kafka, [topic.name for topic in TOPICS], fetch_bytes=MAX_EVENT_BYTES) as reader,
     ):
         await _check_place(shadow.admin, shadow.name)
         catching = CatchingUp(reader, shadow.connection, progress)

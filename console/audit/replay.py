@@ -3,7 +3,8 @@
 1. Where do the effects' topics end? All that they tell so far the registry must hold.
 2. A snapshot of the live registry, read only.
 3. Where do all three topics end now? What the snapshot holds is told there, or waits in its outbox.
-4. Facts in the order of their leaves, through the live code, into the shadow.
+4. Facts in the order of their leaves, through the live code, into the shadow: what raises no question while more is
+   read, the rest afterwards.
 5. Shadow and snapshot side by side, and every root that was signed.
 """
 
@@ -208,7 +209,8 @@ class _Replay:
 
     async def run(self, *, keep: bool) -> Replayed:
         names = [topic.name for topic in TOPICS]
-        async with open_reader(self.stack.kafka, names) as reader:
+        # Evenly: the less waits for its turn to be fed.
+        async with open_reader(self.stack.kafka, names, fetch_bytes=topics.MAX_EVENT_BYTES) as reader:
             held_until: dict[TopicPartition, int] = await reader.ends(topics.REGISTRATIONS.name, topics.VIEWS.name)
             async with self.live.transaction(isolation="repeatable_read", readonly=True):
                 head = await now_and_size(self.live)

@@ -1,4 +1,4 @@
-"""Does the live registry hold, row for row and column for column, what the replay made? Both are read as streams."""
+"""Does the live registry hold, row for row and column for column, what the replay made? Read is where they differ."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -4,6 +4,8 @@ Certificates are kept until they have been fed; of what has been, only what tell
 """
 
 import hashlib
+import pickle
+import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +33,8 @@ _READER: Final[Mapping[str, str]] = {
     topics.VIEWS.name: "intake",
     topics.CERTIFICATES.name: "registry",
 }
+#: How many certificates wait for being fed in the 6 KB that one takes; each further one is packed.
+MANY: Final = 10_000
 #: Fields that a difference names and does not repeat.
 UNTOLD: Final = frozenset({"salt"})
 
@@ -105,6 +109,15 @@ def _issued(event: CertificateIssued, value: bytes) -> Issued:
         return Issued(digest, certificate, None, error.reason)
 
 
+def _packed(issued: Issued) -> bytes:
+    return zlib.compress(pickle.dumps(issued, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def _unpacked(packed: bytes) -> Issued:
+    issued: Issued = pickle.loads(zlib.decompress(packed))  # noqa: S301 - of this process
+    return issued
+
+
 def record_of(
     topic: str = "",
     partition: int = 0,
@@ -158,8 +171,8 @@ class Facts:
     unreadable: Counter[str] = field(default_factory=Counter)
     #: What the topics say against themselves.
     contradictions: list[Difference] = field(default_factory=list)
-    #: Those not fed yet, and the digests of all.
-    _issued: dict[UUID, list[Issued]] = field(default_factory=dict, repr=False)
+    #: Those not fed yet (packed, where they are many), and the digests of all.
+    _issued: dict[UUID, list[Issued | bytes]] = field(default_factory=dict, repr=False)
     _digests: set[bytes] = field(default_factory=set, repr=False)
 
     def take(self, records: Sequence[ConsumerRecord]) -> None:
@@ -179,7 +192,8 @@ class Facts:
 
     def issued(self, registered: CertificateRegistered) -> Issued | None:
         """The certificate that was registered: of several under one id the first that has the content told."""
-        versions = self._issued.get(registered.certificate_id, ())
+        kept = self._issued.get(registered.certificate_id, ())
+        versions = [one if isinstance(one, Issued) else _unpacked(one) for one in kept]
         fitting = (
             one
             for one in versions
@@ -219,7 +233,8 @@ class Facts:
             self.repeats += 1
             return
         self._digests.add(issued.digest)
-        self._issued.setdefault(issued.certificate.certificate_id, []).append(issued)
+        kept = issued if len(self._issued) < MANY else _packed(issued)
+        self._issued.setdefault(issued.certificate.certificate_id, []).append(kept)
 
     def _take(self, told: Told) -> None:
         kept = self.registrations if told.kind == REGISTRATION else self.views

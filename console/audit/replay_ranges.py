@@ -12,17 +12,21 @@ from typing import Any, Final, NamedTuple
 from console.audit.replay_rows import Table
 from console.store import Connection
 
-_RANGE_ROWS: Final = 1000
+#: A difference costs the reading of so many rows.
+RANGE_ROWS: Final = 1000
 #: The first key of each range. $1 how many rows a range has
 _SELECT_EDGES: Final = """
 SELECT {key} FROM (SELECT {key}, row_number() OVER (ORDER BY {key}) AS n FROM {table}) AS numbered
 WHERE n % $1 = 1 ORDER BY n
 """
-#: OFFSET 0, so that hashes are sorted and not whole rows. $1 the edges
+#: OFFSET 0, so that hashes are sorted and not whole rows. By their full names: a function that somebody made for such a
+#: table would fit better. $1 the edges
 _SELECT_DIGESTS: Final = """
-SELECT width_bucket({key}, $1::{key_type}[]) AS number, count(*) AS rows,
-    sha256(string_agg(hash, '' ORDER BY {key})) AS digest
-FROM (SELECT {key}, sha256(record_send(whole)) AS hash FROM {table} AS whole OFFSET 0) AS hashed GROUP BY 1
+SELECT pg_catalog.width_bucket({key}, $1::{key_type}[]) AS number, pg_catalog.count(*) AS rows,
+    pg_catalog.sha256(pg_catalog.string_agg(hash, '' ORDER BY {key})) AS digest
+FROM (
+    SELECT {key}, pg_catalog.sha256(pg_catalog.record_send(whole)) AS hash FROM {table} AS whole OFFSET 0
+) AS hashed GROUP BY 1
 """
 
 
@@ -40,7 +44,7 @@ async def differing_ranges(shadow: Connection, live: Connection, table: Table) -
     """
     (key,) = table.key
     named = {"key": key, "key_type": table.key_type, "table": table.name}
-    edges = [row[0] for row in await shadow.fetch(_SELECT_EDGES.format(**named), _RANGE_ROWS)]
+    edges = [row[0] for row in await shadow.fetch(_SELECT_EDGES.format(**named), RANGE_ROWS)]
     digests = _SELECT_DIGESTS.format(**named)
     found = await _both(shadow.fetch(digests, edges), live.fetch(digests, edges))
     ours, theirs = ({row["number"]: (row["rows"], row["digest"]) for row in rows} for rows in found)

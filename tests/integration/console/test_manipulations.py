@@ -13,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from console.audit import replay_ranges
 from console.audit.replay_compare import TABLES as COMPARED
 from console.audit.shadow import as_superuser
 from console.environment import Stack
@@ -45,6 +46,12 @@ Tables = dict[str, dict[tuple[Any, ...], Row]]
 def ready() -> Iterator[Stack]:
     with stack_of_its_own() as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def many_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that changes lie in them, at their edges and beyond them."""
+    monkeypatch.setattr(replay_ranges, "RANGE_ROWS", 7)
 
 
 @pytest.fixture(scope="module")

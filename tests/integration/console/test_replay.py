@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from chassis.clock import JST
 from console import store
 from console.audit import replay as replaying
+from console.audit import replay_feeding
 from console.audit import shadow as shadows
 from console.audit.replay import replay
 from console.audit.replay_compare import TABLES, TILE
@@ -87,6 +88,33 @@ async def test_what_the_registry_did_is_done_again_row_for_row(world: World) -> 
     assert (found.size, found.root) == (head.size, head.root())
     assert not any(found.newer.values())
     assert await schemas_left(world.stack) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 1000])
+async def test_it_comes_to_the_same_however_much_is_fed_while_it_reads(
+    world: World, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    await world.traffic(5)
+    await world.traffic(2)
+    head = await log_store.head(world.registry)
+    monkeypatch.setattr(replay_feeding, "BATCH", at_once)
+
+    found = await world.replay()
+
+    assert found.differences == ()
+    assert (found.size, found.root) == (head.size, head.root())
+
+
+async def test_of_two_certificates_under_one_id_the_one_told_later_may_be_the_one_that_was_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_feeding, "BATCH", 1)
+    issued = a_certificate(key=KEY, contract=next(NUMBERS), issued_at=CLOCK.now())
+    other = issued.model_copy(update={"content_sha256": "0" * 64})
+    await world.tell([other, issued])
+    await world.register([issued])
+
+    assert (await world.replay()).differences == ()
 
 
 async def test_it_has_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

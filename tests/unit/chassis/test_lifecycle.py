@@ -1,11 +1,13 @@
 """Liveness is one's own progress; a day is a day in Japan."""
 
+import contextlib
+import gc
 from datetime import UTC, date, datetime
 
 import pytest
 
 from chassis.clock import SystemClock, day_in_japan
-from chassis.lifecycle import Progress
+from chassis.lifecycle import Progress, settled
 
 
 @pytest.fixture
@@ -59,3 +61,14 @@ def test_the_clock_tells_whole_milliseconds_in_utc():
 
     assert now.tzinfo is UTC
     assert now.microsecond % 1000 == 0
+
+
+def test_cycles_are_looked_for_as_before_when_the_work_has_failed():
+    before = gc.get_threshold()
+
+    with contextlib.suppress(ZeroDivisionError), settled():
+        assert gc.get_threshold() != before
+        raise ZeroDivisionError
+
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

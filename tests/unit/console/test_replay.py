@@ -7,6 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from chassis.clock import JST
+from console.audit import replay_facts
 from console.audit.fold import Difference
 from console.audit.replay import Replayed, read_moment
 from console.audit.replay_facts import Facts
@@ -110,6 +111,27 @@ def test_of_two_certificates_under_one_id_the_one_that_was_registered_is_taken()
     assert recorded(facts, events.registered(other)) == recorded_of(other)
     assert facts.issued(events.registered(events.issued(uuid.UUID(int=3)))) is None
     assert facts.repeats == 1
+
+
+def test_certificates_are_the_same_when_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_facts, "MANY", 1)
+    one, two = (events.issued(uuid.UUID(int=n)) for n in (1, 2))
+
+    facts = facts_of(one, two)
+
+    assert [recorded(facts, events.registered(each)) for each in (one, two)] == [recorded_of(one), recorded_of(two)]
+
+
+def test_a_repeat_of_a_certificate_that_was_let_go_is_still_one() -> None:
+    issued = events.issued()
+    registered = events.registered(issued, leaf_index=0, salt=SALT)
+    facts = facts_of(issued, registered)
+
+    facts.let_go(facts.places[0])
+    facts.take([a_record(issued)])
+
+    assert facts.issued(registered) is None
+    assert (facts.repeats, facts.unregistered) == (1, 0)
 
 
 def test_garbage_is_counted_by_its_reason() -> None:
