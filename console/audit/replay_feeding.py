@@ -119,6 +119,8 @@ class Feeding:
     taken_over: int = 0
     _batch: list[Told] = field(default_factory=list, repr=False)
     _goes_early: bool = True
+    #: The first leaf that could not be fed early when it was last looked for.
+    _missing_at: int = 0
 
     async def feed(self, end: int) -> None:
         """Feed what lies before the leaf `end`: until one is on its way yet, or is later than `until`."""
@@ -155,18 +157,26 @@ class Feeding:
     def _ready(self, end: int) -> list[Told]:
         """A batch that is full, or that one of another kind follows; else nothing."""
         batch: list[Told] = []
+        if self._feedable(self._missing_at, end) is None:
+            return batch
         at = self.size
         while len(batch) < BATCH:
-            told = self.facts.places.get(at)
-            if told is None or at >= end or (self.until is not None and told.at > self.until):
+            told = self._feedable(at, end)
+            if told is None:
+                self._missing_at = at
                 return []
             if batch and batch[0].kind != told.kind:
                 break
-            if not self.facts.may_be_fed(told):
-                return []
             batch.append(told)
             at += told.width
+        self._missing_at = at
         return batch
+
+    def _feedable(self, at: int, end: int) -> Told | None:
+        told = self.facts.places.get(at)
+        if told is None or at >= end or (self.until is not None and told.at > self.until):
+            return None
+        return told if self.facts.may_be_fed(told) else None
 
     async def feed_certificates_without_place(self, old: Sequence[Told]) -> None:
         """Rows of certificates that were told before there was a log. Their leaves are taken over."""
