@@ -26,8 +26,15 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 """
 SELECT_APPLIED = "SELECT name, sha256 FROM schema_migration"
 INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
-#: First line of a file that must run outside a transaction.
+#: First line of a file that must run outside a transaction. It may run again: see `_apply`.
 NO_TRANSACTION = "-- transaction: none"
+#: Indexes that were not built to their end. Nobody builds one now who has the lock, and queries do not use them.
+SELECT_HALF_BUILT = """
+SELECT format('%I.%I', namespace.nspname, class.relname) FROM pg_index AS index
+JOIN pg_class AS class ON class.oid = index.indexrelid
+JOIN pg_namespace AS namespace ON namespace.oid = class.relnamespace
+WHERE NOT index.indisvalid AND class.relkind = 'i' AND class.relowner = current_user::regrole
+"""
 
 
 class MigrationChanged(Exception):
@@ -65,6 +72,10 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", file: Path, a
             raise MigrationChanged(f"{file.name} was applied as another text: write a new file instead.")
         return False
     if sql.startswith(NO_TRANSACTION):
+        # Whoever tried before may have been killed in the middle, or before it noted what was done.
+        for (index,) in await connection.fetch(SELECT_HALF_BUILT):
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+            log.warning("migration.half_built_dropped", index=index)
         await connection.execute(sql)
         await connection.execute(INSERT_APPLIED, file.name, digest)
     else:

@@ -37,7 +37,7 @@ ALTER TABLE {table} ADD COLUMN {field} text;
 CREATE TABLE tomorrow (id uuid PRIMARY KEY, noted_at timestamptz NOT NULL DEFAULT now());
 """
 INDEX: Final = """-- transaction: none
-CREATE INDEX CONCURRENTLY {table}_by_way ON {table} ({field}) WHERE {field} IS NOT NULL
+CREATE INDEX CONCURRENTLY IF NOT EXISTS {table}_by_way ON {table} ({field}) WHERE {field} IS NOT NULL
 """
 #: How long one of its commands may take.
 COMMAND_SECONDS: Final = 120

@@ -8,6 +8,7 @@ import pytest
 
 from chassis import migrations
 from chassis.migrations import MigrationChanged, migrate
+from deploy.local.stack import SERVICES
 
 
 @pytest.fixture
@@ -30,13 +31,17 @@ def files(tmp_path):
     """Three files: a slow one, one outside a transaction, and one that would fail if it ran twice."""
     texts = [
         "SELECT pg_sleep(0.3); CREATE TABLE a (x integer);",
-        "-- transaction: none\nCREATE INDEX CONCURRENTLY a_x ON a (x);",
+        "-- transaction: none\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_x ON a (x);",
         "INSERT INTO a VALUES (1);",
     ]
     paths = [tmp_path / f"t_000{n}.sql" for n in range(1, 4)]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
     return paths
+
+
+async def is_valid(connection):
+    return await connection.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_x'::regclass")
 
 
 async def test_of_four_at_once_one_applies_each_file(connect, files):
@@ -46,7 +51,7 @@ async def test_of_four_at_once_one_applies_each_file(connect, files):
 
     assert sorted(name for names in applied for name in names) == [file.name for file in files]
     assert await connections[0].fetchval("SELECT count(*) FROM a") == 1
-    assert await connections[0].fetchval("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid = 'a'::regclass")
+    assert await is_valid(connections[0])
 
 
 async def test_a_repeat_does_nothing(connect, files):
@@ -98,6 +103,30 @@ async def test_a_file_that_fails_leaves_nothing_and_lets_the_next_one_try(connec
         assert await migrate(another, files) == [files[2].name]
 
 
+async def test_an_index_that_was_left_half_built_is_built_again(connect, files):
+    connection, another = await connect(), await connect()
+    await migrate(connection, files[:1])
+    await connection.execute("SET lock_timeout = 200")
+
+    async with another.transaction():
+        # What it is built beside must come to its end first.
+        await another.execute("INSERT INTO a VALUES (7)")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await migrate(connection, files)
+    assert not await is_valid(connection)
+
+    assert await migrate(connection, files) == [file.name for file in files[1:]]
+    assert await is_valid(connection)
+
+
+async def test_an_index_that_was_built_and_not_noted_is_only_noted(connect, files):
+    connection = await connect()
+    await migrate(connection, files[:1])
+    await connection.execute(files[1].read_text())
+
+    assert await migrate(connection, files) == [file.name for file in files[1:]]
+
+
 @pytest.mark.parametrize("service", ["intake", "issuer", "registry"])
 async def test_each_services_files_fit_together(service, databases):
     await databases.fresh(service)
@@ -107,5 +136,17 @@ async def test_each_services_files_fit_together(service, databases):
         own = {file.name for file in migrations.files_of(service, ())}
         assert own
         assert own <= {row["name"] for row in applied}
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_what_runs_outside_a_transaction_may_run_again(service, databases):
+    await databases.fresh(service)
+    connection = await asyncpg.connect(**databases.address(service))
+    try:
+        for text in (file.read_text() for file in migrations.files_of(service, ())):
+            if text.startswith(migrations.NO_TRANSACTION):
+                await connection.execute(text)
     finally:
         await connection.close()
