@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS schema_migration (
 """
 SELECT_APPLIED = "SELECT name, sha256 FROM schema_migration"
 INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
+#: A session is idle only while its process is frozen: then PostgreSQL ends it, and with it the lock.
+IDLE_SESSION_TIMEOUT = "15s"
 #: First line of a file that must run outside a transaction. It may run again: see `_apply`.
 NO_TRANSACTION = "-- transaction: none"
 #: Indexes that were not built to their end. Nobody builds one now who has the lock, and queries do not use them.
@@ -55,12 +57,14 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", files: Seque
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
         await asyncio.sleep(0.2)
     try:
+        await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_TIMEOUT}'")
         await connection.execute(CREATE_LEDGER)
         applied = {row["name"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
         if newer := sorted(applied.keys() - {file.name for file in files}):
             log.warning("migration.of_a_newer_release", files=newer)
         return [file.name for file in files if await _apply(connection, file, applied)]
     finally:
+        await connection.execute("RESET idle_session_timeout")
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
 
 

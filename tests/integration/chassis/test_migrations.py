@@ -1,6 +1,7 @@
 """A database gets its tables once, whoever comes first."""
 
 import asyncio
+import threading
 from unittest.mock import Mock
 
 import asyncpg
@@ -8,7 +9,9 @@ import pytest
 
 from chassis import migrations
 from chassis.migrations import MigrationChanged, migrate
+from chassis.postgres import UNAVAILABLE
 from deploy.local.stack import SERVICES
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -125,6 +128,38 @@ async def test_an_index_that_was_built_and_not_noted_is_only_noted(connect, file
     await connection.execute(files[1].read_text())
 
     assert await migrate(connection, files) == [file.name for file in files[1:]]
+
+
+async def test_one_that_is_frozen_in_the_middle_holds_up_the_next_ones_for_a_while_only(
+    connect, files, databases, monkeypatch
+):
+    monkeypatch.setattr(migrations, "IDLE_SESSION_TIMEOUT", "200ms")
+    another, frozen, thawed = await connect(), threading.Event(), threading.Event()
+
+    class Freezing:
+        name = files[0].name
+
+        def read_text(self):
+            frozen.set()
+            thawed.wait(30)
+            return files[0].read_text()
+
+    async def freeze():
+        connection = await asyncpg.connect(**databases.address("intake"))
+        try:
+            await migrate(connection, [Freezing()])
+        finally:
+            await connection.close()
+
+    freezing = asyncio.create_task(asyncio.to_thread(asyncio.run, freeze()))
+    await eventually(frozen.is_set)
+    try:
+        async with asyncio.timeout(10):
+            assert await migrate(another, files) == [file.name for file in files]
+    finally:
+        thawed.set()
+        with pytest.raises(UNAVAILABLE):
+            await freezing
 
 
 @pytest.mark.parametrize("service", ["intake", "issuer", "registry"])
