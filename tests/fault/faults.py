@@ -1,10 +1,10 @@
-"""Everything that can go wrong, each as something to do to a stack for a while; afterwards it is undone.
+"""Everything that can go wrong, each as something to do to a stack for a while; afterwards it is undone. (But a release
+stays, until another fault takes it back.)
 
 Which, to whom and for how long the dice say. Faults may overlap.
 """
 
 import asyncio
-import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,13 +17,13 @@ import asyncpg
 from aiokafka.errors import KafkaError
 
 from deploy.local.stack import SERVICES
-from deploy.local.status import Stage
+from deploy.local.state import CLONE
 from tests.fault.garbage import garbage_of_every_kind, produce
 from tests.fault.need import all_connections, filled
 from tests.fault.steps import STEPS, VIEW
 from tests.support.lines import SIDES, Line
 from tests.support.running import eventually
-from tests.support.wired import WiredStack
+from tests.support.wired import REPLACED_SECONDS, WiredStack
 from tests.support.wires import SmtpWire
 
 Fault = Callable[[WiredStack, random.Random], Awaitable[str]]
@@ -33,22 +33,22 @@ NEIGHBOURS: Final = ("kafka", "postgres", "smtp")
 STEP_SECONDS: Final = 15.0
 
 
-async def _kill(stack: WiredStack, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-    """As soon as it runs."""
-    pid = await eventually(lambda: stack.part(name).pid, 90)
-    with suppress(ProcessLookupError):
-        os.kill(pid, how)
+async def _strike(stack: WiredStack, name: str, dice: random.Random, how: signal.Signals = signal.SIGKILL) -> int:
+    """As soon as it runs: whichever of its processes, where there are more; its pid."""
+    pid = dice.choice(await eventually(lambda: stack.processes(name), 90))
+    stack.strike(pid, how)
+    return int(pid)
 
 
 async def _service_is_killed(stack: WiredStack, dice: random.Random) -> str:
     victim = dice.choice(SERVICES)
-    await _kill(stack, victim)
+    await _strike(stack, victim, dice)
     return victim
 
 
 async def _neighbour_is_killed(stack: WiredStack, dice: random.Random) -> str:
     victim = dice.choice(("kafka", "postgres", "mailbox", "witness"))
-    await _kill(stack, victim)
+    await _strike(stack, victim, dice)
     return victim
 
 
@@ -57,9 +57,9 @@ async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -
     side = dice.choice(SIDES)
 
     def pull() -> None:
-        with suppress(ProcessLookupError, AssertionError):
-            # It may have been killed otherwise meanwhile.
-            stack.kill(step.service)
+        # Nobody can see which of them came to the step. None may be left: they were killed otherwise meanwhile.
+        for pid in stack.processes(step.service):
+            stack.strike(pid, signal.SIGKILL)
 
     line = stack.line(step.service, step.neighbour)
     tripwire = line.trip(*step.words, side=side, pull=pull)
@@ -72,15 +72,15 @@ async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -
 
 async def _service_is_restarted(stack: WiredStack, dice: random.Random) -> str:
     victim = dice.choice(SERVICES)
-    await _kill(stack, victim, signal.SIGTERM)
+    await _strike(stack, victim, dice, signal.SIGTERM)
     return victim
 
 
 async def _service_is_frozen(stack: WiredStack, dice: random.Random) -> str:
     victim, seconds = dice.choice(SERVICES), dice.uniform(1, 15)
-    await _kill(stack, victim, signal.SIGSTOP)
+    pid = await _strike(stack, victim, dice, signal.SIGSTOP)
     await asyncio.sleep(seconds)
-    await _kill(stack, victim, signal.SIGCONT)
+    stack.strike(pid, signal.SIGCONT)
     return f"{victim}, {seconds:.1f} s"
 
 
@@ -181,10 +181,31 @@ async def _clocks_leap(stack: WiredStack, dice: random.Random) -> str:
 
 async def _another_comes_and_goes(stack: WiredStack, dice: random.Random) -> str:
     service, seconds = dice.choice(SERVICES), dice.uniform(5, 15)
-    await eventually(lambda: stack.part(service).stage is Stage.READY, 90)
-    async with stack.second(service):
+    async with stack.second(service, release=stack.release_of(service)):
         await asyncio.sleep(seconds)
     return f"{service}, {seconds:.1f} s"
+
+
+async def _release_is_replaced(stack: WiredStack, dice: random.Random) -> str:
+    """A deploy of one service, or its rollback: it gets the release that it has not.
+
+    Beside the old process runs a new one, which makes its tables first, as far as it comes; then the old one drains, and
+    its supervisor starts the new release in its place.
+    """
+    service, seconds = dice.choice(SERVICES), dice.uniform(5, 15)
+    if stack.newer is None:
+        return "no other release"
+    is_deploy = stack.release_of(service) != stack.newer
+    release = stack.newer if is_deploy else CLONE
+    async with stack.second(service, release=release):
+        await asyncio.sleep(seconds)
+        stack.point(service, release)
+        old = stack.part(service).pid
+        if old is not None:
+            stack.strike(old, signal.SIGTERM)
+        # Whether it gets ready depends on what else goes on.
+        await eventually(lambda: stack.has_another(service, old), REPLACED_SECONDS)
+    return f"{service} {'deployed' if is_deploy else 'rolled back'}, {seconds:.1f} s side by side"
 
 
 async def _garbage_comes(stack: WiredStack, dice: random.Random) -> str:
@@ -210,6 +231,7 @@ FAULTS: Final[Mapping[str, tuple[Fault, int]]] = {
     "the broker's disk is full": (_brokers_disk_is_full, 1),
     "clocks leap": (_clocks_leap, 3),
     "another process comes and goes": (_another_comes_and_goes, 2),
+    "a release is replaced": (_release_is_replaced, 4),
     "garbage comes": (_garbage_comes, 3),
 }
 

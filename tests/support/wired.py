@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ DISK_BYTES: Final = 800 * 1024 * 1024
 #: Room for the topics of half an hour.
 BROKER_DISK_BYTES: Final = 512 * 1024 * 1024
 REPLACED_SECONDS: Final = 90
+#: Of a process beside another, and of one that is frozen for a while meanwhile.
+DRAINED_SECONDS: Final = 90
 #: Kafka 4.3.1 that gets no room for the page of an index, where it still had some for the record, repeats offsets, and
 #: throws the segment away when it is started next. Without index entries, it notices at the record itself.
 NO_INDEX: Final = {"log.index.interval.bytes": 1 << 30}
@@ -59,6 +62,12 @@ class WiredStack(RunningStack):
     broker_disk: Path | None = None
     #: What a fault put onto topics that nobody can take, where it was acknowledged.
     garbage: list[RecordMetadata] = field(default_factory=list)
+    #: A release that a deploy may bring.
+    newer: Path | None = None
+    #: Service → its processes beside the one that the supervisor runs.
+    beside: dict[str, list[Process]] = field(default_factory=dict)
+    #: Processes that a fault struck: how they end proves nothing.
+    struck: set[int] = field(default_factory=set)
 
     def line(self, service: str, neighbour: str) -> Line:
         return self.lines[service, neighbour]
@@ -70,11 +79,30 @@ class WiredStack(RunningStack):
         """Whether a process of the service runs, and not that one."""
         return self.part(service).pid not in (None, pid)
 
+    def processes(self, name: str) -> list[int]:
+        """The pids of all that run of a part: the supervisor's, if it has one now, and those beside it."""
+        beside = [process.pid for process in self.beside.get(name, []) if process.returncode is None]
+        supervised = self.part(name).pid
+        return beside if supervised is None else [supervised, *beside]
+
+    def strike(self, pid: int, with_signal: signal.Signals) -> None:
+        """Send a process a signal, unless it has ended meanwhile."""
+        self.struck.add(pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, with_signal)
+
+    def _settings(self, service: str) -> dict[str, str]:
+        """What the supervisor told the process of a service that runs now; nothing if none does."""
+        try:
+            environment = Path(f"/proc/{self.part(service).pid}/environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return {}
+        return dict(os.fsdecode(each).split("=", 1) for each in environment.split(b"\0") if each)
+
     @asynccontextmanager
     async def second(self, service: str, *, release: Path = CLONE) -> AsyncIterator[None]:
         """Another process of a service, over the same lines, until the block ends; then it drains."""
-        environment = Path(f"/proc/{self.part(service).pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
-        settings = dict(os.fsdecode(each).split("=", 1) for each in environment)
+        settings = await eventually(partial(self._settings, service), REPLACED_SECONDS)
         port = str(free_port())
         with (self.state / "logs" / f"{service}-second.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
@@ -85,24 +113,35 @@ class WiredStack(RunningStack):
                 stdout=log,
                 stderr=log,
             )
+        self.beside.setdefault(service, []).append(process)
         try:
             yield
         finally:
-            process.terminate()
-            async with asyncio.timeout(60):
+            self.beside[service].remove(process)
+            with suppress(ProcessLookupError):
+                process.terminate()
+            async with asyncio.timeout(DRAINED_SECONDS):
                 ended = await process.wait()
-        assert ended == 0, f"the second {service} did not drain"
+        assert ended == 0 or process.pid in self.struck, f"the second {service} did not drain, but ended with {ended}"
 
     async def replace(self, service: str, release: Path) -> None:
         """Let the supervisor run a service from another release from now on; returns when that is ready."""
-        part = self.part(service)
-        assert part.pid is not None
+        pid = self.part(service).pid
+        assert pid is not None, f"{service} does not run"
+        self.point(service, release)
+        self.kill(service, signal.SIGTERM)
+        await eventually(partial(self.has_another, service, pid), REPLACED_SECONDS)
+        await eventually(self.is_whole, REPLACED_SECONDS)
+
+    def point(self, service: str, release: Path) -> None:
+        """Let the supervisor start the next process of a service from that release."""
         new = self.releases / f"{service}.new"
         new.symlink_to(release)
         new.replace(self.releases / service)
-        self.kill(service, signal.SIGTERM)
-        await eventually(partial(self.has_another, service, part.pid), REPLACED_SECONDS)
-        await eventually(self.is_whole, REPLACED_SECONDS)
+
+    def release_of(self, service: str) -> Path:
+        """From which release its next process starts."""
+        return (self.releases / service).readlink()
 
     @property
     def releases(self) -> Path:
