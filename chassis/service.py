@@ -176,8 +176,9 @@ def serve(service: Service) -> None:
     configure_logs(service.runtime.service, settings.log_level)
     if settings.http_certificate_file is not None:
         CERTIFICATE_GOOD_UNTIL.set(good_until(settings.http_certificate_file))
-    # After a clean stop uvicorn raises the signal once more; the process shall end with 0, not by it.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # Until uvicorn listens to it, there is nothing to drain. After a clean stop uvicorn raises the signal once more:
+    # the process shall end with 0, not by it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = make_app(service)
     settle()
     uvicorn.run(
