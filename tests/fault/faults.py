@@ -7,8 +7,8 @@ Which, to whom and for how long the dice say. Faults may overlap.
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,8 @@ from deploy.local.stack import SERVICES
 from deploy.local.state import CLONE
 from tests.fault.garbage import garbage_of_every_kind, produce
 from tests.fault.need import all_connections, filled
-from tests.fault.steps import STEPS, VIEW
-from tests.support.lines import SIDES, Line
+from tests.fault.steps import STEPS, VIEW, Step, migrating
+from tests.support.lines import SIDES, Line, Side, Tripwire
 from tests.support.running import eventually
 from tests.support.wired import REPLACED_SECONDS, WiredStack
 from tests.support.wires import SmtpWire
@@ -31,6 +31,8 @@ Fault = Callable[[WiredStack, random.Random], Awaitable[str]]
 NEIGHBOURS: Final = ("kafka", "postgres", "smtp")
 #: A step of a service that has nothing to do is not waited for.
 STEP_SECONDS: Final = 15.0
+#: Of the deploys: in so many, the first process that makes tables dies of it.
+DEADLY_SHARE: Final = 0.5
 
 
 async def _strike(stack: WiredStack, name: str, dice: random.Random, how: signal.Signals = signal.SIGKILL) -> int:
@@ -52,21 +54,29 @@ async def _neighbour_is_killed(stack: WiredStack, dice: random.Random) -> str:
     return victim
 
 
-async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -> str:
-    step = dice.choice([step for steps in STEPS.values() for step in steps if step.number != VIEW])
-    side = dice.choice(SIDES)
+@contextmanager
+def _deadly(stack: WiredStack, step: Step, side: Side) -> Iterator[Tripwire]:
+    """Who comes to the step dies there."""
 
     def pull() -> None:
-        # Nobody can see which of them came to the step. None may be left: they were killed otherwise meanwhile.
+        # Nobody can see which of them it was. None may be left: they were killed otherwise meanwhile.
         for pid in stack.processes(step.service):
             stack.strike(pid, signal.SIGKILL)
 
     line = stack.line(step.service, step.neighbour)
     tripwire = line.trip(*step.words, side=side, pull=pull)
-    with suppress(TimeoutError):
+    try:
+        yield tripwire
+    finally:
+        line.take_up(tripwire)
+
+
+async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -> str:
+    step = dice.choice([step for steps in STEPS.values() for step in steps if step.number != VIEW])
+    side = dice.choice(SIDES)
+    with _deadly(stack, step, side) as tripwire, suppress(TimeoutError):
         async with asyncio.timeout(STEP_SECONDS):
             await tripwire.fired.wait()
-    line.take_up(tripwire)
     return f"{step}, {side}: {'fired' if tripwire.fired.is_set() else 'did not come'}"
 
 
@@ -189,23 +199,26 @@ async def _another_comes_and_goes(stack: WiredStack, dice: random.Random) -> str
 async def _release_is_replaced(stack: WiredStack, dice: random.Random) -> str:
     """A deploy of one service, or its rollback: it gets the release that it has not.
 
-    Beside the old process runs a new one, which makes its tables first, as far as it comes; then the old one drains, and
-    its supervisor starts the new release in its place.
+    Beside the old process runs a new one, which makes its tables first, unless it is killed there; then the old one
+    drains, and its supervisor starts the new release in its place.
     """
     service, seconds = dice.choice(SERVICES), dice.uniform(5, 15)
+    step, side, is_deadly = dice.choice(migrating(service)), dice.choice(SIDES), dice.random() < DEADLY_SHARE
     if stack.newer is None:
         return "no other release"
     is_deploy = stack.release_of(service) != stack.newer
     release = stack.newer if is_deploy else CLONE
     async with stack.second(service, release=release):
-        await asyncio.sleep(seconds)
+        with _deadly(stack, step, side) if is_deadly else nullcontext() as tripwire:
+            await asyncio.sleep(seconds)
         stack.point(service, release)
         old = stack.part(service).pid
         if old is not None:
             stack.strike(old, signal.SIGTERM)
         # Whether it gets ready depends on what else goes on.
         await eventually(lambda: stack.has_another(service, old), REPLACED_SECONDS)
-    return f"{service} {'deployed' if is_deploy else 'rolled back'}, {seconds:.1f} s side by side"
+    went = f"killed at {step}, {side}" if tripwire and tripwire.fired.is_set() else f"{seconds:.1f} s side by side"
+    return f"{service} {'deployed' if is_deploy else 'rolled back'}, {went}"
 
 
 async def _garbage_comes(stack: WiredStack, dice: random.Random) -> str:

@@ -5,6 +5,8 @@ from typing import Final
 
 from tests.support.wires import PostgresWire, SmtpWire
 
+#: Happens only when a process starts, and its release has migrations that were not applied.
+STARTING: Final = 0
 #: Happens only when a purchaser looks a certificate up.
 VIEW: Final = 10
 #: Happens only when an operator has personal data erased.
@@ -78,3 +80,11 @@ FORGETTING: Final = (
     _commit("notifier", SHREDDING, "forgotten", "INSERT INTO delivery (application_id, shredded_at)"),
     _read("notifier", SHREDDING),
 )
+
+
+def migrating(service: str) -> tuple[Step, ...]:
+    """Of tomorrow's release: a file that is noted together with what it did, and one that is noted afterwards."""
+    return (
+        _commit(service, STARTING, "migration", "INSERT INTO schema_migration"),
+        Step(service, STARTING, "index", "postgres", ("CREATE INDEX CONCURRENTLY",)),
+    )
