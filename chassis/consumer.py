@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -222,8 +222,9 @@ class Consumer:
     def _account_for(self, poll: Sorted) -> None:
         group = self.reading.group
         self.guard.count(len(poll.refused))
+        for kind, handled in Counter(type(received.event).__name__ for received in poll.received).items():
+            EVENTS_HANDLED.labels(group, kind).inc(handled)
         for received in poll.received:
-            EVENTS_HANDLED.labels(group, type(received.event).__name__).inc()
             log.info(
                 "event.handled",
                 type=type(received.event).__name__,
@@ -242,10 +243,10 @@ def _origin(record: ConsumerRecord) -> str:
 
 async def _parse_originals(message: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
     """Let FastStream see no headers: it decodes them before its acknowledgement logic exists, so one header that is
-    not UTF-8 would lose the whole poll (ag2ai/faststream#2458). We read the originals ourselves.
+    not UTF-8 would lose the whole poll (ag2ai/faststream#2458). We read the originals ourselves, and it needs no more
+    than the ends of a poll to name it.
     """
-    bare = tuple(_without_headers(record) for record in message)
-    parsed = await original(bare)
+    parsed = await original(tuple(_without_headers(record) for record in (message[0], message[-1])))
     parsed.raw_message = message
     return parsed
 

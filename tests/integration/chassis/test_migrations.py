@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import PosixPath
 from unittest.mock import Mock
 
 import asyncpg
@@ -136,10 +137,8 @@ async def test_one_that_is_frozen_in_the_middle_holds_up_the_next_ones_for_a_whi
     monkeypatch.setattr(migrations, "IDLE_SESSION_TIMEOUT", "200ms")
     another, frozen, thawed = await connect(), threading.Event(), threading.Event()
 
-    class Freezing:
-        name = files[0].name
-
-        def read_text(self):
+    class Freezing(PosixPath):
+        def read_text(self, *_args, **_named):
             frozen.set()
             thawed.wait(30)
             return files[0].read_text()
@@ -147,7 +146,7 @@ async def test_one_that_is_frozen_in_the_middle_holds_up_the_next_ones_for_a_whi
     async def freeze():
         connection = await asyncpg.connect(**databases.address("intake"))
         try:
-            await migrate(connection, [Freezing()])
+            await migrate(connection, [Freezing(files[0])])
         finally:
             await connection.close()
 
