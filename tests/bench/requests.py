@@ -32,7 +32,7 @@ KEY: Final = "Z28YUE4J3Bux"
 CERTIFICATES: Final = 200
 #: People who look up at once: a failure limit is counted for each.
 PURCHASERS: Final = 8
-#: Connections that ask at once. Ours gains by more of them, the reference loses: each is measured at its best.
+#: Connections that ask at once. Ours gains by more of them, the reference does not: each is judged by its best.
 ASKING: Final = (16, 32, 64)
 _WARM_UP: Final = 100
 _DATABASE: Final = "bench_web"
