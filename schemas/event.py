@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from uuid_utils.compat import uuid5
 
 #: Event ids are uuid5 under this name, so that telling the same fact twice is the same event.
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:event")
@@ -85,7 +86,7 @@ class Event(Document):
     @property
     def event_id(self) -> uuid.UUID:
         identity = "|".join([str(getattr(self, name)) for name in self.identity_fields])
-        return uuid.uuid5(NAMESPACE, f"{self.type_name()}|{identity}")
+        return uuid5(NAMESPACE, f"{self.type_name()}|{identity}")
 
     @property
     def occurred_at(self) -> datetime:
