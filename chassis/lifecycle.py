@@ -30,7 +30,7 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def settled() -> Iterator[None]:
-    """As `settle`, for one long piece of work in a process that does others, too."""
+    """As `settle`, for one long piece of work at a time, in a process that is not settled otherwise."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(*_SELDOM)

@@ -30,7 +30,7 @@ INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
 IDLE_SESSION_TIMEOUT = "15s"
 #: First line of a file that must run outside a transaction. It may run again: see `_apply`.
 NO_TRANSACTION = "-- transaction: none"
-#: Indexes that were not built to their end. Nobody builds one now who has the lock, and queries do not use them.
+#: Indexes that were not built to their end. No migration builds one now: we have the lock. Queries do not use them.
 SELECT_HALF_BUILT = """
 SELECT format('%I.%I', namespace.nspname, class.relname) FROM pg_index AS index
 JOIN pg_class AS class ON class.oid = index.indexrelid

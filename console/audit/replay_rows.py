@@ -29,11 +29,14 @@ class Table:
     key_type: str = ""
 
     def within(self) -> str:
-        """`statement` for keys from $1 to before $2, where these are not null. For a key of one column."""
+        """`statement` for keys from $1 to before $2, where these are not null; what has no key comes last of all. For a
+        key of one column.
+        """
+        key = self.key[0]
         return f"""
 SELECT * FROM ({self.statement}) AS every
-WHERE ($1::{self.key_type} IS NULL OR {self.key[0]} >= $1) AND ($2::{self.key_type} IS NULL OR {self.key[0]} < $2)
-ORDER BY {self.key[0]}
+WHERE ($1::{self.key_type} IS NULL OR {key} >= $1 OR {key} IS NULL) AND ($2::{self.key_type} IS NULL OR {key} < $2)
+ORDER BY {key}
 """  # noqa: S608 - of what is in our code
 
 
