@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import SASLPlaintext
@@ -248,7 +248,26 @@ async def _parse_originals(message: Any, original: Callable[[Any], Awaitable[Any
     """
     parsed = await original(tuple(_without_headers(record) for record in (message[0], message[-1])))
     parsed.raw_message = message
+    parsed.consumer = _Committing(parsed.consumer, message)
     return parsed
+
+
+class _Committing:
+    """The consumer as FastStream acknowledges a poll with it: commits the partitions that the poll is of.
+
+    aiokafka by itself commits every partition that it has (intake: 160), with each poll.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord]) -> None:
+        self._consumer = consumer
+        self._records = records
+        self.seek = consumer.seek
+
+    async def commit(self) -> None:
+        ends = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in self._records}
+        # What was taken away meanwhile is for the next one to commit.
+        if ours := {partition: end for partition, end in ends.items() if partition in self._consumer.assignment()}:
+            await self._consumer.commit(ours)
 
 
 def _without_headers(record: ConsumerRecord) -> ConsumerRecord:

@@ -6,6 +6,7 @@ import uuid
 from functools import partial
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from chassis.consumer import Reading, TooManyParked, make_broker, subscribe
 from chassis.decoding import Refused
@@ -203,6 +204,22 @@ async def numbers_are(pool, expected):
 
 async def is_committed(broker):
     return await uncommitted(broker.access, "registry", "certificates.v1") == 0
+
+
+async def test_a_poll_commits_the_partitions_that_it_is_of_and_no_other(listening, registry, certificates, broker):
+    for event in certificates(3):
+        before = await commits(broker)
+        await send(broker.access, [a_record(event)])
+        await eventually(partial(is_committed, broker))
+
+    assert await commits(broker) == before + 1
+
+
+async def commits(broker):
+    """How often the offset of a partition was written down, of any group; and a group, when it changed."""
+    written = "__consumer_offsets"
+    async with AIOKafkaConsumer(written, **broker.access.options(), exclude_internal_topics=False) as consumer:
+        return sum((await consumer.end_offsets(consumer.assignment())).values())
 
 
 async def test_a_flood_loses_nothing_for_who_comes_after_it_was_mended(broker, databases, keys, certificates):
