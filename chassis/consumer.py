@@ -266,7 +266,8 @@ class _Committing:
     async def commit(self) -> None:
         ends = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in self._records}
         # What was taken away meanwhile is for the next one to commit.
-        if ours := {partition: end for partition, end in ends.items() if partition in self._consumer.assignment()}:
+        held = self._consumer.assignment()
+        if ours := {partition: end for partition, end in ends.items() if partition in held}:
             await self._consumer.commit(ours)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import pickle
 import zlib
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -176,15 +176,11 @@ class Facts:
     _digests: set[bytes] = field(default_factory=set, repr=False)
 
     def take(self, records: Sequence[ConsumerRecord]) -> None:
-        self.take_read(records, map(read, records))
-
-    def take_read(self, records: Sequence[ConsumerRecord], found: Iterable[Issued | Told | str]) -> None:
-        """As `take`, with what `read` found in each."""
-        for record, one in zip(records, found, strict=True):
-            match one:
-                case Issued():
+        for record in records:
+            match read(record):
+                case Issued() as one:
                     self._take_issued(one)
-                case Told():
+                case Told() as one:
                     held_until = self.held_until.get(TopicPartition(record.topic, record.partition), 0)
                     self._take(one._replace(must_be_held=record.offset < held_until))
                 case reason:
