@@ -22,7 +22,7 @@ from chassis.lifecycle import Progress
 from chassis.metrics import OUTBOX_PENDING, OUTBOX_PUBLISHED
 from chassis.outbox import Outbox, unpack
 from chassis.postgres import UNAVAILABLE
-from schemas.topics import MAX_DEAD_LETTER_BYTES
+from schemas.topics import MAX_DEAD_LETTER_BYTES, MAX_EVENT_BYTES
 
 log = structlog.get_logger()
 
@@ -92,6 +92,8 @@ class Relay:
                 enable_idempotence=True,
                 max_request_size=MAX_DEAD_LETTER_BYTES + 64 * 1024,
                 linger_ms=2,
+                # One look is one request, and not as many after each other as fill up (16 KiB by default).
+                max_batch_size=MAX_EVENT_BYTES,
             )
             try:
                 await producer.start()

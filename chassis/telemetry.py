@@ -7,10 +7,12 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
 import uuid_utils.compat
+from pydantic_core import PydanticSerializationError, to_json
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from schemas.envelope import Cause
@@ -51,12 +53,16 @@ def configure_logs(service: str, level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _as_line(fields: Any, **options: Any) -> str:
+def _as_line(fields: Any, default: Callable[[Any], Any]) -> str:
     """One line of JSON, readable in Japanese. What breaks a line, moves a cursor or turns the writing is escaped.
 
     Below U+0020 JSON does so by itself; above, these characters can stand in its texts only.
     """
-    text = json.dumps(fields, ensure_ascii=False, **options)
+    try:
+        text = to_json(fields, fallback=default).decode()
+    except PydanticSerializationError:
+        # Half a surrogate pair.
+        text = json.dumps(fields, ensure_ascii=False, default=default)
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

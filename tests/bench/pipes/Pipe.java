@@ -64,6 +64,7 @@ public class Pipe {
         told.put("enable.idempotence", "true");
         told.put("acks", "all");
         told.put("linger.ms", "2");
+        told.put("batch.size", "262144");
         try (Connection db = connect();
                 KafkaProducer<byte[], byte[]> producer =
                     new KafkaProducer<>(told, new ByteArraySerializer(), new ByteArraySerializer());

@@ -23,6 +23,7 @@ from tests.bench.pipes.tables import INSERT_OUTBOX, INSERT_ROWS
 PREFIX: Final = "bare-"
 #: As the relay's and the consumers' of `chassis`.
 BATCH: Final = 500
+BATCH_BYTES: Final = 256 * 1024
 POLL_SECONDS: Final = 0.02
 POLL_MS: Final = 50
 #: Frozen while others have their turn, it stays in its group.
@@ -39,7 +40,8 @@ Take = Callable[[Connection, list[ConsumerRecord]], Awaitable[None]]
 
 
 async def relay(connection: Connection, kafka: Mapping[str, Any], table: str, committed: asyncio.Event) -> None:
-    async with AIOKafkaProducer(**kafka, enable_idempotence=True, linger_ms=2) as producer:
+    options = {"enable_idempotence": True, "linger_ms": 2, "max_batch_size": BATCH_BYTES}
+    async with AIOKafkaProducer(**kafka, **options) as producer:
         while True:
             committed.clear()
             oldest = f"SELECT id, topic, key, value, headers FROM {table} ORDER BY id LIMIT {BATCH}"
