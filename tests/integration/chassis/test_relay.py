@@ -10,6 +10,7 @@ from chassis.outbox import Outbox
 from chassis.postgres import transaction
 from chassis.relay import LOCK, Relay
 from schemas.envelope import Message
+from schemas.topics import MAX_EVENT_BYTES
 from tests.support.kafka import Reader
 from tests.support.waiting import eventually
 
@@ -80,6 +81,17 @@ async def test_what_was_added_is_published_in_order_and_gone_from_the_table(rela
     relay()
 
     assert first_seen(await topic.until(1200)) == values
+    await eventually(lambda: is_empty(intake_pool))
+
+
+async def test_more_than_a_batch_holds_arrives_in_order_and_so_do_the_largest(relay, topic, intake_pool, outbox):
+    sizes = [3_000] * 300 + [MAX_EVENT_BYTES, 10, MAX_EVENT_BYTES, 10]
+    values = [str(n).ljust(size) for n, size in enumerate(sizes)]
+    await add(intake_pool, outbox, *values)
+
+    relay()
+
+    assert first_seen(await topic.until(len(values))) == values
     await eventually(lambda: is_empty(intake_pool))
 
 
