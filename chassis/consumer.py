@@ -11,7 +11,8 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from chassis.kafka import KafkaAccess
 from chassis.lifecycle import Progress
 from chassis.metrics import BATCH_RETRIES, BATCH_SECONDS, CONSUMER_STOPPED, EVENTS_HANDLED
 from chassis.outbox import Outbox
+from chassis.polling import Polled, poll
 from chassis.postgres import REFUSED, Pool, Transaction, transaction
 from chassis.tls import trusting
 from schemas import topics
@@ -271,9 +273,15 @@ class _Committing:
             await self._consumer.commit(ours)
 
 
+async def _committed(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """How far all partitions were taken: a poll is committed before the next one."""
+    begins = {partition: await consumer.committed(partition) for partition in consumer.assignment()}
+    first = await consumer.beginning_offsets([partition for partition, begin in begins.items() if begin is None])
+    return {partition: first[partition] if begin is None else begin for partition, begin in begins.items()}
+
+
 def _without_headers(record: ConsumerRecord) -> ConsumerRecord:
-    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
-    return ConsumerRecord(**{**fields, "headers": ()})
+    return replace(record, headers=())
 
 
 async def _keep_records(message: KafkaMessage) -> Any:
@@ -302,8 +310,10 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
     async def next_poll(consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
         # FastStream's own asks for a while, and then sleeps for as long: what comes then waits, and who is idle turns
         # twenty times a second.
-        while not (found := await consumer.getmany(timeout_ms=1000, max_records=batch_records)):
-            pass
+        found: Polled = {}
+        while not found:
+            begins = partial(_committed, consumer)
+            found = await poll(consumer, timeout_ms=1000, max_records=batch_records, begins=begins)
         return tuple(chain.from_iterable(found.values()))
 
     subscriber.get_msg = next_poll  # type: ignore[method-assign]

@@ -42,7 +42,8 @@ def letter(record: ConsumerRecord, *, group: str, reason: str, now: datetime) ->
     return Message(
         topic=topics.dead_letters(group),
         key=record.key,
-        value=record.value,
+        # Clients can't send a record that has neither.
+        value=b"" if record.key is None and record.value is None else record.value,
         headers=(
             *((name, value or b"") for name, value in record.headers if not name.startswith(PREFIX)),
             (ID, str(uuid.uuid5(_IDS, identity.hex())).encode()),

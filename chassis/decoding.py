@@ -1,7 +1,7 @@
 """How a Kafka record becomes an event, or the reason why it never can."""
 
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Self, TypeVar
 
 from aiokafka import ConsumerRecord
 from pydantic import ValidationError
@@ -24,6 +24,15 @@ class Refused(Exception):
         self.reason = reason
 
 
+@dataclass
+class Unreadable(ConsumerRecord):  # type: ignore[misc] # aiokafka has no types
+    """Stands for a record that the client cannot read: nothing is known but where it lies."""
+
+    @classmethod
+    def at(cls, topic: str, partition: int, offset: int) -> Self:
+        return cls(topic, partition, offset, 0, 0, None, None, None, 0, 0, ())
+
+
 @dataclass(frozen=True)
 class Received(Generic[E_co]):
     """An event with the chain it belongs to."""
@@ -43,7 +52,11 @@ class Forgotten:
 
 
 def business_topic(record: ConsumerRecord, group: str) -> topics.Topic:
-    """The topic whose contract the record must keep. Raises `Refused` for a redriven record of unknown origin."""
+    """The topic whose contract the record must keep. Raises `Refused` for a redriven record of unknown origin, and for
+    one of which nothing is known.
+    """
+    if isinstance(record, Unreadable):
+        raise Refused("cannot_be_read")
     name = record.topic
     if name == topics.redrive(group):
         name = (dict(record.headers).get(ORIGIN_TOPIC) or b"").decode("ascii", "replace")

@@ -13,7 +13,12 @@ FOR_EVER_MS = 100 * 365 * 24 * 3600 * 1000
 
 def declared(replication_factor: int) -> list[NewTopic]:
     """Every topic with its settings, for a cluster of so many replicas."""
-    durable = {"min.insync.replicas": str(max(1, replication_factor - 1)), "retention.bytes": "-1"}
+    durable = {
+        "min.insync.replicas": str(max(1, replication_factor - 1)),
+        "retention.bytes": "-1",
+        # Whatever a producer packs, the broker unpacks: the limit is of what readers get, who need no library for it.
+        "compression.type": "uncompressed",
+    }
     business = [
         NewTopic(
             topic.name,

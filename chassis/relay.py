@@ -101,9 +101,7 @@ class Relay:
                 while True:
                     await self._publish_oldest(connection, producer)
             finally:
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    async with asyncio.timeout(5):
-                        await producer.stop()
+                await _end(producer)
         finally:
             connection.terminate()
 
@@ -146,3 +144,14 @@ class Relay:
                 OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()
         self.is_overdue = False
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    """Nothing is sent after this; what was not acknowledged is still in the outbox. `stop` would wait for it, and let a
+    producer whose broker is away try for ever, and publish old rows after newer ones.
+    """
+    producer._closed = True  # noqa: SLF001 - nothing public ends one without flushing it
+    for end in (producer._sender.close, producer.client.close):  # noqa: SLF001
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(5):
+                await end()

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaConnectionError, KafkaError
 
 from chassis.kafka import KafkaAccess
+from chassis.polling import poll
 from chassis.tls import trusting, why_distrusted
 from deploy.local.problem import Problem
 from schemas.topics import MAX_DEAD_LETTER_BYTES
@@ -35,12 +36,17 @@ class Reader:
 
     async def records_until(self, ends: dict[TopicPartition, int]) -> AsyncIterator[Sequence[ConsumerRecord]]:
         """What lies before `ends` and was not read yet, a partition's records in their order."""
-        behind = {p: end for p, end in ends.items() if await self._consumer.position(p) < end}
+        at = {p: await self._consumer.position(p) for p in ends}
+        behind = {p: end for p, end in ends.items() if at[p] < end}
+
+        async def begins() -> dict[TopicPartition, int]:
+            return {p: at[p] for p in behind}
+
         self._consumer.pause(*(p for p in self._partitions if p not in behind))
         self._consumer.resume(*behind)
         moved_at = time.monotonic()
         while behind:
-            polled = await self._consumer.getmany(*behind, timeout_ms=500, max_records=_POLL_RECORDS)
+            polled = await poll(self._consumer, *behind, timeout_ms=500, max_records=_POLL_RECORDS, begins=begins)
             for partition, records in polled.items():
                 end = behind[partition]
                 yield [record for record in records if record.offset < end]
@@ -55,7 +61,8 @@ class Reader:
                     "look at the broker's log, then try again."
                 )
             for partition in list(behind):
-                if await self._consumer.position(partition) >= behind[partition]:
+                at[partition] = await self._consumer.position(partition)
+                if at[partition] >= behind[partition]:
                     del behind[partition]
                     self._consumer.pause(partition)
 

@@ -8,6 +8,7 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from chassis.kafka import KafkaAccess
 from console.kafka_reading import open_admin
@@ -25,6 +26,31 @@ async def send(kafka: KafkaAccess, records: Sequence[ConsumerRecord]) -> None:
             for record in records
         ]
         await asyncio.gather(*sent)
+
+
+class _NotUtf8(str):
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+async def send_what_no_client_reads(kafka: KafkaAccess, name: str, partition: int, *, good: ConsumerRecord) -> int:
+    """Publish a batch of three: a good record, one with a header whose name is not UTF-8, the good one again; the
+    offset of the first.
+    """
+    async with AIOKafkaProducer(**kafka.options()) as producer:
+        batch = producer.create_batch()
+        # Written in Python: the quick one takes no such names.
+        batch._builder = builder = _DefaultRecordBatchBuilderPy(
+            2, 0, is_transactional=False, producer_id=-1, producer_epoch=-1, base_sequence=-1, batch_size=1_000_000
+        )
+        batch._relative_offset = 3
+        for n, headers in enumerate((good.headers, [(_NotUtf8("name"), b"x")], good.headers)):
+            builder.append(n, None, key=good.key, value=good.value, headers=list(headers))
+        placed = await (await producer.send_batch(batch, name, partition=partition))
+        offset: int = placed.offset
+        return offset
 
 
 class Reader:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import uuid
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -19,7 +21,7 @@ from tests.support.builders import (
     a_wrapped_data_key,
 )
 from tests.support.consuming import a_consumer, parked
-from tests.support.kafka import send, uncommitted
+from tests.support.kafka import send, send_what_no_client_reads, uncommitted
 from tests.support.services import make_service, running
 from tests.support.waiting import eventually
 
@@ -196,6 +198,30 @@ async def test_a_header_that_is_not_utf8_loses_none_of_its_neighbours(listening,
     await eventually(lambda: numbers_are(registry.pool, expected))
     assert [reason for reason, _ in await parked(registry.pool)] == ["header_is_not_utf8"]
     await eventually(partial(is_committed, broker))
+
+
+async def test_a_record_that_the_client_cannot_read_is_parked_and_loses_none_of_its_neighbours(
+    listening, registry, certificates, broker
+):
+    """Neither before it nor of another partition that was fetched with it. What is behind it in its batch nobody reads."""
+    good = certificates(8)
+    records = [a_record(event) for event in good]
+    async with registry.pool.acquire() as holder, holder.transaction():
+        # The consumer stands in its first poll until all the rest can come at once.
+        await holder.execute("LOCK TABLE certificate")
+        await send(broker.access, records[:1])
+        await send(broker.access, [replace(record, partition=n) for n, record in enumerate(records[1:4])])
+        at = await send_what_no_client_reads(broker.access, "certificates.v1", 1, good=records[4])
+        await send(broker.access, [replace(record, partition=n) for n, record in enumerate(records[5:])])
+
+    expected = {event.contract_number for event in good}
+    await eventually(lambda: numbers_are(registry.pool, expected))
+    await eventually(partial(is_committed, broker))
+    assert await parked(registry.pool) == [("cannot_be_read", None)] * 2
+    rows = await registry.pool.fetch("SELECT headers FROM outbox WHERE topic LIKE '%.dead-letters.v1' ORDER BY id")
+    said = [dict(json.loads(row["headers"])) for row in rows]
+    origins = [(each["akashi_origin_partition"], each["akashi_origin_offset"]) for each in said]
+    assert origins == [("1", str(at + 1)), ("1", str(at + 2))]
 
 
 async def numbers_are(pool, expected):

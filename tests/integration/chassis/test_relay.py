@@ -5,12 +5,15 @@ import contextlib
 
 import pytest
 
+from chassis.dead_letters import letter
 from chassis.lifecycle import Progress
 from chassis.outbox import Outbox
 from chassis.postgres import transaction
 from chassis.relay import LOCK, Relay
 from schemas.envelope import Message
 from schemas.topics import MAX_EVENT_BYTES
+from tests.support.builders import a_raw_record
+from tests.support.clock import NOON
 from tests.support.kafka import Reader
 from tests.support.waiting import eventually
 
@@ -167,6 +170,30 @@ async def test_nothing_is_lost_or_out_of_order_when_the_broker_restarts(relay, t
     await eventually(lambda: is_empty(intake_pool))
 
 
+async def test_a_relay_that_begins_anew_leaves_no_producer_behind_that_repeats_old_rows(
+    relay, topic, intake_pool, outbox, *, broker, databases
+):
+    relay("only")
+    await add(intake_pool, outbox, "before")
+    await topic.until(1)
+    broker.crash()
+    await add(intake_pool, outbox, "waits")
+    await eventually(lambda: producers() == 1)
+
+    await databases.end_sessions("only")
+
+    await eventually(lambda: producers() == 0, 30)
+    broker.return_()
+    assert first_seen(await topic.until(2, 60)) == ["before", "waits"]
+    await eventually(lambda: is_empty(intake_pool))
+    assert [record.value for record in topic.records].count(b"waits") == 1
+
+
+def producers():
+    """How many try to send."""
+    return sum("Sender._sender_routine" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+
 async def test_a_relay_starts_before_its_broker(relay, topic, intake_pool, outbox, broker):
     broker.crash()
     relay()
@@ -174,6 +201,16 @@ async def test_a_relay_starts_before_its_broker(relay, topic, intake_pool, outbo
     broker.return_()
 
     assert first_seen(await topic.until(1, 60)) == ["patient"]
+
+
+async def test_the_letter_of_a_record_with_neither_key_nor_value_holds_up_nothing(relay, topic, intake_pool, outbox):
+    nothing = letter(a_raw_record(topic=TOPIC, key=None, value=None), group="intake", reason="x", now=NOON)
+    async with transaction(intake_pool) as tx:
+        await outbox.add_messages(tx, [nothing, Message(TOPIC, b"k", b"behind it", ())])
+    relay()
+
+    assert first_seen(await topic.until(1)) == ["behind it"]
+    await eventually(lambda: is_empty(intake_pool))
 
 
 async def test_headers_and_nulls_arrive_as_they_were(relay, topic, intake_pool, outbox):

@@ -88,7 +88,11 @@ def test_marks_on_a_business_topic_are_not_believed():
 
 
 def test_a_null_value_stays_a_null_value():
-    assert letter(a_raw_record(value=None, key=None)).value is None
+    assert letter(a_raw_record(value=None, key=b"k")).value is None
+
+
+def test_a_record_with_neither_key_nor_value_gets_one_that_can_be_sent():
+    assert letter(a_raw_record(value=None, key=None)).value == b""
 
 
 MARK = st.sampled_from([ORIGIN_TOPIC, dead_letters.ORIGIN_PARTITION, dead_letters.ORIGIN_OFFSET, dead_letters.ATTEMPTS])
