@@ -1,5 +1,6 @@
 """What is durable before a letter leaves, and what becomes so after: the two transactions around SMTP."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ class Claimed:
     """A letter that is ours for a lease; that it is about to leave is durable."""
 
     row: store.Row = field(repr=False)
+    #: By the monotonic clock: until then nobody else has it, however long this process was frozen.
+    ours_until: float
 
     @property
     def about_id(self) -> UUID:
@@ -71,6 +74,7 @@ class Ledger:
     async def claim(self) -> Claimed | None:
         """Take the letter that is due longest. Committed when this returns: nothing leaves without a trace."""
         now = self.clock.now()
+        ours_until = time.monotonic() + self.lease_seconds
         async with transaction(self.pool()) as tx:
             # Step 8: note the intention.
             row = await store.claim_one(tx, now=now, lease=self.lease, resend=self.resend_unknown)
@@ -79,7 +83,7 @@ class Ledger:
         if row["was"] == "sending":
             log.warning("letter.resent", **told_of(row))
             MAILS_UNKNOWN.labels("resent").inc()
-        return Claimed(row)
+        return Claimed(row, ours_until)
 
     async def call_back(self) -> int:
         """Let nothing wait longer than it would be told to now, whatever the clock said when it was; how many."""

@@ -172,7 +172,9 @@ class Sender:
             return PutOff(by_server=False)
         to: str = message["To"].addresses[0].addr_spec
         try:
-            return await self._line.send(as_sent(message), sender=facts.surety.mail_from, recipient=to)
+            return await self._line.send(
+                as_sent(message), sender=facts.surety.mail_from, recipient=to, until=claimed.ours_until
+            )
         except Exception as error:  # noqa: BLE001 - our bug: nobody knows how far it came
             log.error("letter.not_handed_over", **_bug(error), **told_of(claimed.row))  # noqa: TRY400 - see _bug
             return Unclear()

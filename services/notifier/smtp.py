@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import structlog
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponseException
 
 from chassis.tls import distrust, trusting
-from services.notifier.domain import Outcome, Sent, Stage, outcome_of_reply, outcome_of_silence
+from services.notifier.domain import Outcome, PutOff, Sent, Stage, outcome_of_reply, outcome_of_silence
 
 log = structlog.get_logger()
 
@@ -38,8 +39,15 @@ class Line:
         self._server = server
         self._client: SMTP | None = None
 
-    async def send(self, letter: bytes, *, sender: str, recipient: str) -> Outcome:
-        """Hand over one letter. Never raises for what a server or a network does; the answer says what it means."""
+    async def send(self, letter: bytes, *, sender: str, recipient: str, until: float) -> Outcome:
+        """Hand over one letter. Never raises for what a server or a network does; the answer says what it means.
+
+        Put off where the conversation could last longer than `until`, by the monotonic clock.
+        """
+        if time.monotonic() + self._server.timeout_seconds > until:
+            # This process was frozen with the letter in hand: another one may have it by now.
+            log.warning("smtp.too_late")
+            return PutOff(by_server=False)
         stage = Stage.SERVER
         try:
             async with asyncio.timeout(self._server.timeout_seconds):

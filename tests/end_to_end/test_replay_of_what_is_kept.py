@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -285,7 +286,7 @@ class Sending(NotifierKeeps):
 
     async def forget(self, tx: Transaction, keys: Sequence[str]) -> None:
         server = Server("127.0.0.1", 1, timeout_seconds=1)
-        await Line(server).send(b"", sender="a@akashi.example", recipient="b@akashi.example")
+        await Line(server).send(b"", sender="a@akashi.example", recipient="b@akashi.example", until=math.inf)
 
 
 class Opening(IntakeKeeps):

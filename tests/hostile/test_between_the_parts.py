@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ async def _of_postgres(port: int, keys: Keyring) -> None:
 async def _of_smtp(port: int, keys: Keyring, security: Any) -> None:
     server = Server("127.0.0.1", port, security, None, None, 3.0, keys.of("notifier") / "ca.pem")
     line = Line(server)
-    await line.send(LETTER, sender="a@akashi.example", recipient="b@akashi.example")
+    await line.send(LETTER, sender="a@akashi.example", recipient="b@akashi.example", until=math.inf)
     line.drop()
 
 

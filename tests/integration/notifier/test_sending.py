@@ -1,8 +1,10 @@
 """What becomes of a due letter, whatever the SMTP server says or does not say."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from chassis.outbox import unpack
 from schemas.notifications import MailSent, MailUndeliverable
 from services.notifier.domain import GivenUp, Sent
+from services.notifier.ledger import Claimed, Ledger
 from tests.support.databases import Databases
 
 #: The sixth is planned for any arguments, and no more.
@@ -291,6 +294,30 @@ async def test_of_two_that_sent_the_same_letter_one_tells(world: Any, a_case: Ca
     await world.ledger.note(quick, Sent())
     await world.ledger.note(slow, Sent())
 
+    assert await world.state(case) == "sent"
+    assert len(await world.told()) == 1
+
+
+async def test_who_was_frozen_with_a_claim_until_another_had_it_sends_nothing(
+    world: Any, a_case: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    claim = Ledger.claim
+
+    async def claim_and_freeze(ledger: Ledger) -> Claimed | None:
+        monkeypatch.setattr(Ledger, "claim", claim)
+        claimed = await claim(ledger)
+        assert claimed is not None
+        await world.leases_pass(seconds=60)
+        await world.send_due()
+        # What its clock says when it thaws.
+        return replace(claimed, ours_until=time.monotonic())
+
+    monkeypatch.setattr(Ledger, "claim", claim_and_freeze)
+    await world.send_due()
+
+    assert len(world.post.letters) == 1
     assert await world.state(case) == "sent"
     assert len(await world.told()) == 1
 
