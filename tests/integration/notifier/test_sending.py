@@ -5,19 +5,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chassis.outbox import unpack
 from schemas.notifications import MailSent, MailUndeliverable
-from services.notifier.domain import GivenUp, Sent
+from services.notifier.domain import BackOff, GivenUp, Sent
 from services.notifier.ledger import Claimed, Ledger
+from services.notifier.settings import NotifierSettings
 from tests.support.databases import Databases
 
 #: The sixth is planned for any arguments, and no more.
 EXECUTIONS_UNTIL_A_PLAN_IS_KEPT = 6
 THREE = 3
+AN_HOUR = timedelta(hours=1)
+SHIPPED = {name: field.default for name, field in NotifierSettings.model_fields.items()}
 
 
 async def test_a_due_letter_is_sent_noted_and_told(world: Any, a_case: Callable[..., Any]) -> None:
@@ -193,6 +197,42 @@ async def test_a_server_that_is_away_costs_a_letter_none_of_its_schedule(
 
     await world.send_due()
     assert await world.state(case) == "sent"
+
+
+@pytest.mark.parametrize("how", ["away", "busy"])
+async def test_an_hour_without_a_mail_server_loses_no_letter_and_knocks_no_more_often_than_it_should(
+    world: Any, a_case: Callable[..., Any], closed_port: int, how: str
+) -> None:
+    """With the settings as they are shipped: away altogether, or there and putting off every letter."""
+    back_off = BackOff(SHIPPED["back_off_seconds"], SHIPPED["give_up_after_seconds"])
+    cases = [a_case() for _ in range(THREE)]
+    await world.take(*(half for case in cases for half in case.halves))
+    began = world.clock.now()
+    world.post.answers["RCPT"] = ["450 later"] * 100
+    while (due := [row["due_at"] for row in await letters(world) if row["due_at"]]) and min(due) < began + AN_HOUR:
+        world.clock.advance(seconds=max(0.0, (min(due) - world.clock.now()).total_seconds()))
+        # A process that knocked in vain waits `server_away_seconds` at most; letters that are due wait for it.
+        await world.send_due(back_off=back_off, **({"port": closed_port} if how == "away" else {}))
+        if how == "away":
+            world.clock.advance(seconds=SHIPPED["server_away_seconds"])
+    assert world.post.letters == []
+    tried = [row["attempts"] for row in await letters(world)]
+    # 5 s, 30 s, 2 min, 10 min and 30 min between: the sixth wait ends after the hour.
+    assert tried == [6] * THREE if how == "busy" else max(tried) <= 3600 / SHIPPED["server_away_seconds"] + 1
+
+    world.post.answers["RCPT"] = []
+    world.clock.advance(seconds=max(0.0, (max(due) - world.clock.now()).total_seconds()))
+    await world.send_due(back_off=back_off)
+
+    assert [row["state"] for row in await letters(world)] == ["sent"] * THREE
+    assert len(world.post.letters) == len(set(world.post.message_ids)) == THREE
+    # The server is back: nothing waits longer than the longest wait.
+    assert world.clock.now() - began <= AN_HOUR + back_off.longest_wait
+
+
+async def letters(world: Any) -> list[Any]:
+    rows: list[Any] = await world.pool.fetch("SELECT * FROM letter ORDER BY about_id")
+    return rows
 
 
 @pytest.mark.parametrize("greeting", [b"554 go away\r\n", b"421 too busy\r\n", b"", b"220 mx.example\r\n"])
