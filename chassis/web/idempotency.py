@@ -9,14 +9,22 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 
 from chassis.postgres import Transaction
-from chassis.web.problems import Problem, not_json
+from chassis.web.problems import FieldError, Problem, not_json
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
+REUSED: Final = "idempotency-key-reused"
+#: Of a message whose id, which a key or a form stands for, is another one's.
+ANOTHER_TEXT: Final = FieldError(
+    "text",
+    REUSED,
+    "別の内容がすでに送信されています。送信済みの内容をご確認のうえ、必要であればもう一度送信してください。",
+    "Another text was sent already. Look at what was sent; if this is needed, too, send it again.",
+)
 
 #: Held until the transaction ends; a second request under the same key does not wait.
 TRY_LOCKS = """
@@ -129,7 +137,12 @@ def _in_progress() -> Problem:
     )
 
 
+def reused(*errors: FieldError) -> Problem:
+    """What was said under the key is something else: nothing is done, and nothing is passed over in silence."""
+    return Problem(422, REUSED, "This Idempotency-Key was used for another request.", errors=errors)
+
+
 def _again(write: Write, stored: Any) -> Answer | Problem:
     if stored["fingerprint"] != write.fingerprint:
-        return Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request.")
+        return reused()
     return Answer(stored["status"], json.loads(stored["answer"]))

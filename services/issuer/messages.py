@@ -6,6 +6,7 @@ from uuid import UUID
 from chassis import sealing
 from chassis.decoding import Received, Refused
 from chassis.postgres import Transaction
+from chassis.web.idempotency import ANOTHER_TEXT, reused
 from chassis.web.problems import FieldError, Problem, invalid
 from chassis.web.tokens import Principal
 from schemas.applications import MessageToSurety
@@ -53,7 +54,8 @@ async def write_to_contractor(
 ) -> None:
     """A person of the desk writes to the contractor: sealed, kept and told in one transaction.
 
-    The same `message_id` again changes nothing. Problem 409 when the data key is not here: shredded, or not yet come.
+    The same `message_id` and text again change nothing. Problem 422 when it is another text's, 409 when the data key is
+    not here: shredded, or not yet come.
     """
     lines = lines_of(text, "text", longest=MESSAGE_LENGTH)
     if not lines:
@@ -78,5 +80,8 @@ async def write_to_contractor(
     )
     message = told_message(told, direction="to_contractor", person=principal.person)
     if not await store.add_messages(tx, [message]):
+        kept = await store.sealed_message(tx, message_id)
+        if kept is None or sealed.open_text(data_key, kept["nonce"], kept["ciphertext"], message_id) != lines:
+            raise reused(ANOTHER_TEXT)
         return
     await issuing.outbox.add(tx, [(told, cause_of(row))])

@@ -113,6 +113,8 @@ ON CONFLICT (message_id) DO NOTHING
 RETURNING message_id
 """
 
+SELECT_MESSAGE = "SELECT nonce, ciphertext FROM message WHERE message_id = $1"
+
 # $1 id, $2 surety id: staff see their surety only
 LOCK_ONE = """
 SELECT id, status, submitted, correlation_id, traceparent, desk_outcome, decided_at, decided_by, decider
@@ -317,6 +319,10 @@ async def add_messages(tx: Transaction, messages: Sequence[Message]) -> set[UUID
     """Keep messages and return the ids of those that were not known before."""
     rows = await tx.fetch(INSERT_MESSAGES, *([getattr(m, field.name) for m in messages] for field in fields(Message)))
     return {row["message_id"] for row in rows}
+
+
+async def sealed_message(tx: Transaction, message_id: UUID) -> Record | None:
+    return await tx.fetchrow(SELECT_MESSAGE, message_id)
 
 
 async def data_key(tx: Transaction, application_id: UUID, surety_id: str) -> Record | None:

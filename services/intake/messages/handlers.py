@@ -13,7 +13,7 @@ from chassis import sealing
 from chassis.decoding import Received
 from chassis.postgres import Transaction
 from chassis.telemetry import current_cause
-from chassis.web.idempotency import Answer
+from chassis.web.idempotency import ANOTHER_TEXT, Answer, reused
 from chassis.web.problems import FieldError, Problem, field_errors, invalid
 from chassis.web.tokens import Principal
 from schemas.applications import ApplicationSubmitted, MessageToSurety
@@ -59,8 +59,8 @@ async def write_to_surety(
 ) -> None:
     """A person of the contractor's writes to the surety: sealed, kept and told in one transaction.
 
-    The same `message_id` again changes nothing. Problem 404 for another's application, 409 once it is shredded, 422 for
-    what cannot be sent.
+    The same `message_id` and text again change nothing. Problem 404 for another's application, 409 once it is shredded,
+    422 for what cannot be sent, or under the id of another text.
     """
     row = await applications.application(tx, application_id, principal.subject_id)
     if row is None:
@@ -84,6 +84,9 @@ async def write_to_surety(
     )
     message = told_message(told, direction=TO_SURETY, person=principal.person)
     if not await store.add(tx, [message]):
+        kept = {one.message_id: one for one in await store.of(tx, application_id)}
+        if message_id not in kept or _opened(kept[message_id], data_key) != lines:
+            raise reused(ANOTHER_TEXT)
         return
     await taking.outbox.add(tx, [(told, current_cause())])
 

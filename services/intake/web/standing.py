@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from uuid_utils.compat import uuid7
 
+from chassis.web.idempotency import REUSED
 from chassis.web.pages import HEADERS, Site
 from chassis.web.problems import Problem
 from chassis.web.wording import LANGUAGE
@@ -117,7 +118,7 @@ async def _write(at: AtPortal, application_id: UUID, counter: Counter) -> Respon
             at.visit.tx, application_id, text, message_id=message_id, principal=at.visit.person, taking=counter.taking
         )
     except Problem as problem:
-        if problem.slug != "invalid":
+        if problem.slug not in ("invalid", REUSED):
             raise
         ours = LANGUAGE.get() == "ja"
         faults = {"text": [error.message_ja if ours else error.message_en for error in problem.errors]}

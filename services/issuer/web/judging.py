@@ -116,7 +116,9 @@ async def _write(at: AtDesk, application_id: UUID) -> Response:
                 message_id=message_id,
             )
         return at.go(f"applications/{application_id}?told=written#messages")
-    return _show(at, await seen_of(at, application_id), refused, text=at.typed("text"), message_id=message_id)
+    # What was sent has its id; sent again, this is another message.
+    drawn = None if refused.is_another else message_id
+    return _show(at, await seen_of(at, application_id), refused, text=at.typed("text"), message_id=drawn)
 
 
 async def _ask(at: AtDesk, application_id: UUID, template: str) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from chassis.web.idempotency import REUSED
 from chassis.web.pages import Site
 from chassis.web.problems import Problem
 from chassis.web.wording import LANGUAGE, noted
@@ -26,7 +27,12 @@ class Refused:
     @property
     def is_typing(self) -> bool:
         """Whether the person can put it right where it was typed."""
-        return self.problem is not None and self.problem.slug == "invalid"
+        return self.problem is not None and self.problem.slug in ("invalid", REUSED)
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the form was sent before, with something else in it."""
+        return self.problem is not None and self.problem.slug == REUSED
 
     @property
     def faults(self) -> dict[str, list[str]]:
@@ -51,6 +57,6 @@ def refusals() -> Iterator[Refused]:
     try:
         yield refused
     except Problem as problem:
-        if problem.slug != "invalid" and problem.status != CONFLICT:
-            raise
         refused.problem = problem
+        if not refused.is_typing and problem.status != CONFLICT:
+            raise

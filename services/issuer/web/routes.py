@@ -31,7 +31,11 @@ ProductFilter = Annotated[str | None, Query(max_length=64, pattern=ONE_OF_THEM, 
 Wanted = Annotated[str, Query(max_length=200, description="A part of a name, a contract number, an application's id")]
 RepeatKey = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=200, description="Under the same key a message is sent once"),
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        description="Under the same key a message is sent once, and another is refused",
+    ),
 ]
 
 

@@ -214,6 +214,23 @@ async def test_a_message_written_on_the_page_is_sent_once_and_shown(contractor, 
     assert "連絡事項を入力してください。" in page.text
 
 
+async def test_another_text_in_a_form_that_was_sent_is_shown_again_and_not_passed_over(contractor, page, intake):
+    path = f"{HERE}/applications/{await contractor.apply()}"
+    drawn = str(uuid.uuid4())
+    await page.get(path)
+    await page.post(f"{path}/messages", {"text": "一通目です。", "message_id": drawn})
+
+    await page.post(f"{path}/messages", {"text": "二通目です。", "message_id": drawn})
+
+    assert (page.status, "別の内容がすでに送信" in page.text, "二通目です。</textarea>" in page.text) == (
+        422,
+        True,
+        True,
+    )
+    assert drawn not in page.text
+    assert len(await intake.outbox("MessageToSurety")) == 1
+
+
 async def test_messages_say_nothing_about_the_standing(contractor, answer):
     application_id = await contractor.apply()
     await contractor.hear(queued(application_id))

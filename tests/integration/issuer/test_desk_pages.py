@@ -509,6 +509,27 @@ async def test_what_is_written_is_sent_once_however_often_it_is_pressed(issuer, 
     assert hidden(page, "message_id") != fields["message_id"]
 
 
+async def test_another_text_in_a_form_that_was_sent_is_shown_again_and_leaves_when_it_is_pressed_again(
+    issuer, page, waits
+):
+    await page.get(path_of(waits))
+    drawn = hidden(page, "message_id")
+    await sent(page, path_of(waits, "/messages"), message_id=drawn, text="一通目です。")
+
+    await page.post(path_of(waits, "/messages"), {"message_id": drawn, "text": "二通目です。"})
+
+    assert (page.status, "別の内容がすでに送信" in page.text, "二通目です。</textarea>" in page.text) == (
+        422,
+        True,
+        True,
+    )
+    assert len(await issuer.outbox("MessageToContractor")) == 1
+    again = hidden(page, "message_id")
+    assert again != drawn
+    await sent(page, path_of(waits, "/messages"), message_id=again, text="二通目です。")
+    assert len(await issuer.outbox("MessageToContractor")) == 2
+
+
 @pytest.mark.parametrize(("text", "told"), [(" \n", "メッセージを入力してください。"), ("あ" * 2001, "2000文字以内")])
 async def test_what_cannot_be_sent_is_kept_and_told_beside_the_field(issuer, page, waits, text, told):
     await page.get(path_of(waits))

@@ -198,6 +198,39 @@ async def test_under_one_idempotency_key_a_message_is_sent_once(issuer, event, w
     assert len(await issuer.outbox("MessageToContractor")) == 1
 
 
+async def test_another_text_under_the_same_key_is_refused_and_not_passed_over(issuer, event, write, texts):
+    key = {"Idempotency-Key": "press-1"}
+    await write(event, "一通目です。", **key)
+
+    answer = await write(event, "二通目です。", **key)
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:akashi:problem:idempotency-key-reused")
+    assert [error["field"] for error in answer.json()["errors"]] == ["text"]
+    assert await texts(event) == ["一通目です。"]
+    # Space around is not kept, so this is the first one again.
+    assert (await write(event, "一通目です。\n", **key)).status_code == 201
+    assert len(await issuer.outbox("MessageToContractor")) == 1
+
+
+async def test_of_two_texts_under_one_key_at_once_one_is_sent_and_the_other_refused(issuer, event, write, texts):
+    key = {"Idempotency-Key": "press-1"}
+
+    answers = await asyncio.gather(*(write(event, text, **key) for text in ("甲です。", "乙です。")))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 422]
+    assert len(await texts(event)) == len(await issuer.outbox("MessageToContractor")) == 1
+
+
+async def test_a_key_is_of_one_person(issuer, event, write, texts):
+    key = {"Idempotency-Key": "press-1"}
+    await write(event, "一通目です。", **key)
+
+    colleague = await issuer.person("toto")
+
+    assert (await write(event, "二通目です。", person=colleague, **key)).status_code == 201
+    assert await texts(event) == ["一通目です。", "二通目です。"]
+
+
 async def test_without_a_key_the_same_words_may_be_sent_twice(event, write, texts):
     await write(event, "承知しました。")
     await write(event, "承知しました。")
