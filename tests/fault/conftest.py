@@ -56,8 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 terminalreporter.section("what happened")
                 terminalreporter.write_line("\n".join(happened))
     rows = [
-        (report.nodeid.split("::")[-1], figures)
-        for report in terminalreporter.stats.get("passed", [])
+        (f"{report.nodeid.split('::')[-1]}{' FAILED' if report.failed else ''}", figures)
+        for report in (*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", []))
         for name, figures in report.user_properties
         if name == _PROPERTY
     ]

@@ -1,6 +1,7 @@
 """Applications for fault tests: a mix of forms and wishes, so small that the rules accept them."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,11 +19,20 @@ class Sent:
 
     #: Application id → product → the status it must end with.
     ends: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: Application id → whom its letters go to, where any are wished.
+    letters_to: dict[str, str] = field(default_factory=dict)
     wished_mails: int = 0
+    #: When the last 202 came, by the wall clock.
+    answered_at: float = 0.0
+    #: How long the slowest application was sent again and again until its 202.
+    longest_wait_seconds: float = 0.0
 
     def add(self, other: "Sent") -> None:
         self.ends |= other.ends
+        self.letters_to |= other.letters_to
         self.wished_mails += other.wished_mails
+        self.answered_at = max(self.answered_at, other.answered_at)
+        self.longest_wait_seconds = max(self.longest_wait_seconds, other.longest_wait_seconds)
 
     @property
     def electronic(self) -> int:
@@ -61,9 +71,16 @@ async def send(
     async def work() -> None:
         for n in numbers:
             form, ends, wished = nth_form(n)
-            application_id = await contractor.apply(form, uuid.uuid4().hex)
+            key, began = uuid.uuid4().hex, time.monotonic()
+            # An address of its own: a letter that goes to another's is seen.
+            form["mail_address"] = f"{key[:12]}-{form['mail_address']}"
+            application_id = await contractor.apply(form, key)
+            sent.longest_wait_seconds = max(sent.longest_wait_seconds, time.monotonic() - began)
+            sent.answered_at = time.time()
             sent.ends[application_id] = ends
-            sent.wished_mails += sum(status == "issued" for status in ends.values()) if wished else 0
+            if wished:
+                sent.letters_to[application_id] = form["mail_address"]
+                sent.wished_mails += sum(status == "issued" for status in ends.values())
             if after_each is not None:
                 await after_each(len(sent.ends))
 
@@ -71,13 +88,17 @@ async def send(
     return sent
 
 
-async def has_come_to_its_end(contractor: Client, sent: Sent) -> bool:
-    """Whether every application that was answered with 202 is listed, decided and issued as it must be."""
+async def not_at_their_end(contractor: Client, sent: Sent) -> set[str]:
+    """Which applications that were answered with 202 are not listed, or not decided and issued as they must be."""
     listed = {
         item["application_id"]: {product["product"]: product["status"] for product in item["products"]}
         for item in await contractor.all_items("/api/applications")
     }
-    return all(listed.get(application_id) == ends for application_id, ends in sent.ends.items())
+    return {application_id for application_id, ends in sent.ends.items() if listed.get(application_id) != ends}
+
+
+async def has_come_to_its_end(contractor: Client, sent: Sent) -> bool:
+    return not await not_at_their_end(contractor, sent)
 
 
 async def mails_told(contractor: Client, outcome: str) -> int:

@@ -51,7 +51,8 @@ async def test_out_of_connections_nothing_is_lost_and_given_back_everything_goes
         for service, times in before.items():
             await eventually(partial(_said, wired, service, TOO_MANY, more_than=times), SAID_SECONDS)
 
-    await settled(wired, contractor, sent, mails_before, tmp_path)
+    # What a sender had in hand is noted too late if its lease ran out meanwhile.
+    await settled(wired, contractor, sent, mails_before, tmp_path, strikes=1)
 
 
 async def test_a_full_disk_loses_nothing_and_with_room_again_everything_goes_on(
@@ -73,4 +74,4 @@ async def test_a_full_disk_loses_nothing_and_with_room_again_everything_goes_on(
             await eventually(partial(_said, wired, "postgres", NO_SPACE, more_than=before + REFUSALS), SAID_SECONDS)
             await eventually(was_told, SAID_SECONDS)
 
-    await settled(wired, contractor, sent, mails_before, tmp_path)
+    await settled(wired, contractor, sent, mails_before, tmp_path, strikes=1)

@@ -38,10 +38,8 @@ async def test_kill_9_loses_nothing_and_doubles_nothing(
     sent = await send(contractor, APPLICATIONS, after_each=kill_on_plan)
 
     assert not plan, "every kill happened"
-    mails = await settled(stack, contractor, sent, mails_before, tmp_path)
     # Step 8: a letter may go twice only where the notifier died between SMTP and its own note.
-    if "notifier" not in victims:
-        assert mails.total() == len(mails)
+    await settled(stack, contractor, sent, mails_before, tmp_path, strikes=2 * victims.count("notifier"))
 
 
 @pytest.mark.timeout(300)
@@ -58,7 +56,7 @@ async def test_a_frozen_process_that_thaws_doubles_nothing(stack: RunningStack, 
 
     sent = await send(contractor, 80, after_each=freeze_and_thaw)
 
-    await settled(stack, contractor, sent, mails_before, tmp_path)
+    await settled(stack, contractor, sent, mails_before, tmp_path, strikes=int(frozen == "notifier"))
 
 
 async def test_a_service_drains_on_sigterm_and_ends_with_0(stack: RunningStack, tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ async def test_a_service_drains_on_sigterm_and_ends_with_0(stack: RunningStack, 
 
     sent = await send(contractor, 40, after_each=stop_politely)
 
-    mails = await settled(stack, contractor, sent, mails_before, tmp_path)
-    assert mails.total() == len(mails), "a drained notifier repeats no mail"
+    # A drained notifier repeats no mail.
+    await settled(stack, contractor, sent, mails_before, tmp_path)
     for service in ("intake", "issuer", "registry", "notifier"):
         assert any(line["event"] == "service.down" for line in log_lines(stack, service))

@@ -7,7 +7,7 @@ import asyncio
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -57,14 +57,15 @@ async def _look_up(stack: WiredStack, contractor: Client) -> None:
     assert seen.status_code == 200, seen.text
 
 
-async def _under_load(stack: WiredStack, plans: Iterable[Sequence[Step]], side: Side, folder: Path) -> Counter[str]:
-    """Kill by these plans while applications come in; the mails that came."""
+async def _under_load(stack: WiredStack, plans: Collection[Sequence[Step]], side: Side, folder: Path) -> Counter[str]:
+    """Kill by these plans while applications come in; the mails that came, repeated only where the notifier died."""
+    strikes = sum(step.service == "notifier" for plan in plans for step in plan)
     contractor = await stack.contractor(f"step-{uuid.uuid4().hex[:8]}")
     mails_before = await stack.mails_by_message_id()
     sent = Sent()
     async with steady_load(contractor, sent):
         await asyncio.gather(*(_kill_at(stack, plan, side, contractor) for plan in plans))
-    return await settled(stack, contractor, sent, mails_before, folder)
+    return await settled(stack, contractor, sent, mails_before, folder, strikes=strikes)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -85,7 +86,5 @@ async def test_killed_at_this_step_nothing_is_lost_and_nothing_is_doubled(
 ) -> None:
     mails = await _under_load(wired, [[step]], side, tmp_path)
 
-    if step.service != "notifier":
-        assert mails.total() == len(mails)
     if step.what == "letter" and side == "after":
         assert mails.total() > len(mails)

@@ -44,8 +44,8 @@ class Case:
     mails_before: Counter[str]
     folder: Path
 
-    async def settled(self, sent: Sent) -> Counter[str]:
-        return await settled(self.stack, self.contractor, sent, self.mails_before, self.folder)
+    async def settled(self, sent: Sent, *, strikes: int = 0) -> None:
+        await settled(self.stack, self.contractor, sent, self.mails_before, self.folder, strikes=strikes)
 
 
 @pytest.fixture
@@ -58,18 +58,17 @@ async def case(wired: WiredStack, tmp_path: Path) -> Case:
 async def test_lines_that_are_cut_again_and_again_in_the_middle_of_work_lose_nothing(
     case: Case, neighbour: str
 ) -> None:
-    sent = Sent()
+    sent, cuts = Sent(), list(itertools.product(WORK[neighbour], SIDES))
 
     async with steady_load(case.contractor, sent):
-        for words, side in itertools.product(WORK[neighbour], SIDES):
+        for words, side in cuts:
             # All connections of a line, when this passes on one of them.
             tripwires = [line.trip(*words, side=side, pull=line.cut) for line in case.stack.lines_to(neighbour)]
             for tripwire in tripwires:
                 await eventually(tripwire.fired.is_set, FIRES_SECONDS)
 
-    mails = await case.settled(sent)
     # A mail server that took a letter and was cut off may get it again. Nobody else says anything twice.
-    assert neighbour == "smtp" or mails.total() == len(mails)
+    await case.settled(sent, strikes=len(cuts) if neighbour == "smtp" else 0)
 
 
 async def _groups_let_go(stack: WiredStack) -> bool:
@@ -102,7 +101,8 @@ async def test_a_line_that_swallows_everything_loses_nothing(
         await asyncio.sleep(max(0.0, began + SWALLOWED_SECONDS - time.monotonic()))
         case.stack.mend()
 
-    await case.settled(sent)
+    # A sender that could not note what it sent loses its lease.
+    await case.settled(sent, strikes=int(neighbour == "postgres"))
 
 
 async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
@@ -110,6 +110,4 @@ async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
     for line in lines:
         line.slow(latency_seconds=0.05, bytes_per_second=200_000)
 
-    mails = await case.settled(await send(case.contractor, 6))
-
-    assert mails.total() == len(mails)
+    await case.settled(await send(case.contractor, 6))
