@@ -1,6 +1,7 @@
 """Records that nobody can take, one of each kind for every topic."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from aiokafka import AIOKafkaProducer
@@ -14,6 +15,7 @@ Record = tuple[str, bytes | None, bytes | None, Headers]
 
 #: Well-formed, and in UTC of the year 0: no clock here can show it.
 NO_MOMENT = "0001-01-01T00:00:00+23:59"
+NOT_JSON = "invalid::json_invalid"
 NO_SUCH_TYPE = ("ce_type", b"akashi.NobodyTold.v9")
 
 
@@ -35,14 +37,24 @@ def garbage_of_every_kind() -> Iterator[tuple[str, Record, str]]:
         seen.add(topic.name)
         key, value, headers = example.key.encode(), json.dumps(example.value).encode(), headers_of(example)
         other_type = [header for header in headers if header[0] != "ce_type"]
-        yield "bad JSON", (topic.name, key, b'{"application_id": ', headers), "invalid"
-        yield "not UTF-8", (topic.name, key, value, [*headers, ("x-odd", b"\xff\xfe")]), "header_is_not_utf8"
+        later_type = [
+            ("ce_type", re.sub(r"\d+$", lambda version: str(int(version[0]) + 1), example.headers["ce_type"]).encode())
+        ]
+        yield "bad JSON", (topic.name, key, b'{"application_id": ', headers), NOT_JSON
+        yield "a value that is not UTF-8", (topic.name, key, b'{"application_id": "\xff\xfe"}', headers), NOT_JSON
+        yield (
+            "a header that is not UTF-8",
+            (topic.name, key, value, [*headers, ("x-odd", b"\xff\xfe")]),
+            "header_is_not_utf8",
+        )
         yield "wrong key", (topic.name, b"someone-else", value, headers), "key_does_not_match"
         yield "unknown type", (topic.name, key, value, [*other_type, NO_SUCH_TYPE]), "ce_type_is_unknown"
+        yield "a later version", (topic.name, key, value, [*other_type, *later_type]), "ce_type_is_unknown"
         yield "oversized", (topic.name, key, b" " * 300_000, headers), "oversized"
-        moment = json.dumps(example.value | {type(example.event()).time_field: NO_MOMENT}).encode()
-        yield "a moment before there was any", (topic.name, key, moment, headers), "invalid"
-        yield "no headers", (topic.name, key, value, []), "ce_specversion"
+        time_field = type(example.event()).time_field
+        moment = json.dumps(example.value | {time_field: NO_MOMENT}).encode()
+        yield "a moment before there was any", (topic.name, key, moment, headers), f"invalid:{time_field}:value_error"
+        yield "no headers", (topic.name, key, value, []), "ce_specversion_is_not_1.0"
         if not topic.tombstones:
             yield "null value", (topic.name, key, None, headers), "value_is_null"
 
