@@ -11,7 +11,7 @@ from console.kafka_reading import open_admin
 from console.topic_check import check_topics
 from deploy.secrets import make_secrets
 from schemas import topics
-from tests.fault.load import has_come_to_its_end, send
+from tests.fault.load import Sent, has_come_to_its_end, send, steady_load
 from tests.fault.settling import settled
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.running import RunningStack, eventually, running_stack
@@ -23,6 +23,8 @@ pytestmark = [
 ]
 APPLICATIONS = 60
 RECOVERY_SECONDS = 120
+#: The slowest answer, asked for again and again.
+ANSWER_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +74,13 @@ async def test_losing_any_one_broker_loses_nothing_and_work_goes_on(
         if answered == APPLICATIONS // 3:
             cluster.nodes[broker].kill()
 
-    sent = await send(contractor, APPLICATIONS, after_each=kill_in_between)
-    # Everything comes to its end while it is gone.
-    await eventually(lambda: has_come_to_its_end(contractor, sent), RECOVERY_SECONDS)
+    meanwhile = Sent()
+    async with steady_load(contractor, meanwhile):
+        sent = await send(contractor, APPLICATIONS, after_each=kill_in_between)
+        # Everything comes to its end while it is gone.
+        await eventually(lambda: has_come_to_its_end(contractor, sent), RECOVERY_SECONDS)
+    sent.add(meanwhile)
+    assert sent.longest_wait_seconds < ANSWER_SECONDS, "applications are accepted meanwhile"
     cluster.return_(broker)
 
     await settled(on_three, contractor, sent, mails_before, tmp_path)
@@ -91,6 +97,7 @@ async def test_losing_two_stops_the_flow_openly_and_what_was_accepted_comes_when
 
     sent = await send(contractor, APPLICATIONS)
 
+    assert sent.longest_wait_seconds < ANSWER_SECONDS, "applications are accepted meanwhile"
     assert not await has_come_to_its_end(contractor, sent)
     waiting = await contractor.document(f"/api/applications/{next(iter(sent.ends))}")
     assert {product["status"] for product in waiting["products"]} == {"submitted"}
