@@ -33,6 +33,9 @@ FIRES_SECONDS: Final = 60
 SESSIONS_END_SECONDS: Final = 40
 #: `make fault` waits until statements (60 s) and requests (40 s) were given up, too.
 SWALLOWED_SECONDS: Final = float(os.environ.get("AKASHI_FAULT_SWALLOWED_SECONDS", "0"))
+#: Of lines that crawl.
+LATENCY_SECONDS: Final = 0.05
+BYTES_PER_SECOND: Final = 200_000
 
 
 @dataclass
@@ -108,6 +111,13 @@ async def test_a_line_that_swallows_everything_loses_nothing(
 async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
     lines: list[Line] = list(case.stack.lines.values())
     for line in lines:
-        line.slow(latency_seconds=0.05, bytes_per_second=200_000)
+        line.slow(latency_seconds=LATENCY_SECONDS, bytes_per_second=BYTES_PER_SECOND)
+    before = [(line.pieces, line.bytes, line.seconds) for line in lines]
 
     await case.settled(await send(case.contractor, 6))
+
+    for line, (pieces, size, seconds) in zip(lines, before, strict=True):
+        crawled = (line.pieces - pieces) * LATENCY_SECONDS + (line.bytes - size) / BYTES_PER_SECOND
+        assert line.bytes > size, f"nothing crawled from {line.service} to {line.neighbour}"
+        # Some were on their way already.
+        assert line.seconds - seconds > 0.9 * crawled, f"{line.service} to {line.neighbour} was no slower"

@@ -6,6 +6,7 @@ A proxy in the test's own process. Nothing in the product knows of it: the servi
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -133,6 +134,10 @@ class Line:
         self._passes.set()
         self._latency_seconds = 0.0
         self._bytes_per_second = float("inf")
+        #: What has travelled so far, in how many pieces, and how long these were under way.
+        self.pieces = 0
+        self.bytes = 0
+        self.seconds = 0.0
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Line"]:
@@ -182,9 +187,15 @@ class Line:
 
     async def travel(self, size: int) -> None:
         """What so many bytes wait for."""
+        began = time.monotonic()
         if seconds := self._latency_seconds + size / self._bytes_per_second:
             await asyncio.sleep(seconds)
         await self._passes.wait()
+        self.pieces, self.bytes, self.seconds = (
+            self.pieces + 1,
+            self.bytes + size,
+            self.seconds + time.monotonic() - began,
+        )
 
     def touched(self, side: Side, text: str) -> Tripwire | None:
         return next((each for each in self._tripwires if text and each.is_touched_by(side, text)), None)
