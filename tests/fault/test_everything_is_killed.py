@@ -9,10 +9,13 @@ import pytest
 
 from tests.fault.load import send
 from tests.fault.settling import settled
-from tests.support.running import RunningStack, log_lines
+from tests.support.kafka import members_of
+from tests.support.running import RunningStack, eventually, log_lines
 
 #: `AKASHI_FAULT_APPLICATIONS=2000` for a long run.
 APPLICATIONS = int(os.environ.get("AKASHI_FAULT_APPLICATIONS", "240"))
+#: A session of a group ends after 10 s.
+GIVEN_UP_SECONDS = 40
 
 
 @pytest.mark.timeout(900)
@@ -48,13 +51,23 @@ async def test_a_frozen_process_that_thaws_doubles_nothing(stack: RunningStack, 
     contractor = await stack.contractor(f"frozen-{uuid.uuid4().hex[:8]}")
     mails_before = await stack.mails_by_message_id()
 
-    async def freeze_and_thaw(answered: int) -> None:
+    members = await members_of(stack.console.kafka_administrator, frozen)
+    assert members
+
+    async def freeze(answered: int) -> None:
         if answered == 20:
             stack.kill(frozen, signal.SIGSTOP)
-        if answered == 60:
-            stack.kill(frozen, signal.SIGCONT)
 
-    sent = await send(contractor, 80, after_each=freeze_and_thaw)
+    async def is_given_up() -> bool:
+        return not members & await members_of(stack.console.kafka_administrator, frozen)
+
+    try:
+        sent = await send(contractor, 60, after_each=freeze)
+        # Its session ends: what it had in hand is anybody's.
+        await eventually(is_given_up, GIVEN_UP_SECONDS)
+    finally:
+        stack.kill(frozen, signal.SIGCONT)
+    sent.add(await send(contractor, 20))
 
     await settled(stack, contractor, sent, mails_before, tmp_path, strikes=int(frozen == "notifier"))
 
