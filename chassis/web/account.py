@@ -71,7 +71,7 @@ async def _change_password(visit: Visit) -> Response:
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
     own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
     assert own is not None, "a session has a sign-in"
-    subjects = sessions.attempt_subjects("password", str(account_id))
+    subjects = sessions.own_subject("password", account_id)
     wait = await sessions.count_attempt(visit.tx, subjects, now=now)
     new = str(visit.form.get("new", ""))
     fault: str | None
@@ -80,7 +80,7 @@ async def _change_password(visit: Visit) -> Response:
     elif not await passwords.fits(own["password"], str(visit.form.get("old", ""))):
         fault = noted("現在のパスワードが正しくありません。")
     else:
-        await sessions.uncount_attempt(visit.tx, subjects, now=now)
+        await sessions.uncount_attempt(visit.tx, subjects)
         fault = passwords.fault_of(new, login=own["login"])
         if fault is None and new != str(visit.form.get("again", "")):
             fault = noted("新しいパスワードと確認用の入力が一致しません。")

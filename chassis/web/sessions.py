@@ -4,10 +4,10 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -20,10 +20,12 @@ from chassis.web.tokens import Principal
 IDLE: Final = timedelta(minutes=30)
 LONGEST: Final = timedelta(hours=12)
 #: Failed sign-ins of one login from one address, and of one address, within the window. Nobody is shut out from
-#: elsewhere: the login alone is never counted.
+#: elsewhere: the login alone is never counted. Of one account that is known, wrong codes, and wrong passwords.
 PER_LOGIN: Final = 5
 PER_ADDRESS: Final = 60
 WINDOW: Final = timedelta(minutes=15)
+#: Counts of windows that are over, deleted at each attempt: more than an attempt can add.
+MOST_FORGOTTEN: Final = 20
 
 # One that began further ahead than any lasts was begun by a clock that was wrong, and would outlast them all.
 # $1 digest, $2 and $3 the earliest beginning and look that still count, $4 the latest beginning
@@ -69,20 +71,24 @@ UPDATE_STEP = """
 UPDATE sign_in SET totp_last_step = $2, totp_confirmed_at = coalesce(totp_confirmed_at, $3) WHERE account_id = $1
 """
 # Counts before it is known whether the attempt fails, so that many at once cannot all pass. A window that began further
-# ahead than it is long was noted by a clock that was wrong. $1 subjects, $2 now, $3 the beginning of the oldest window
+# ahead than it is long was noted by a clock that was wrong. $1 subject, $2 now, $3 the beginning of the oldest window
 # that still counts
 COUNT_ATTEMPT = """
-INSERT INTO sign_in_attempt (subject, window_began, failures)
-SELECT subject, $2, 1 FROM unnest($1::bytea[]) AS s (subject) ORDER BY subject
+INSERT INTO sign_in_attempt (subject, window_began, failures) VALUES ($1, $2, 1)
 ON CONFLICT (subject) DO UPDATE SET
     window_began = CASE WHEN sign_in_attempt.window_began <= $3 OR sign_in_attempt.window_began > $2 + ($2 - $3)
         THEN $2 ELSE sign_in_attempt.window_began END,
     failures = CASE WHEN sign_in_attempt.window_began <= $3 OR sign_in_attempt.window_began > $2 + ($2 - $3)
         THEN 1 ELSE sign_in_attempt.failures + 1 END
-RETURNING subject, window_began, failures
+RETURNING window_began, failures
 """
 UNCOUNT_ATTEMPT = "UPDATE sign_in_attempt SET failures = failures - 1 WHERE subject = ANY($1::bytea[])"
-DELETE_OLD_ATTEMPTS = "DELETE FROM sign_in_attempt WHERE window_began <= $1"
+# Waits for nobody: whoever holds a row counts it anew. $1 and $2 as far as windows count, $3 at most so many
+DELETE_OLD_ATTEMPTS = """
+WITH old AS MATERIALIZED (
+    SELECT subject FROM sign_in_attempt WHERE window_began <= $1 OR window_began > $2 LIMIT $3 FOR UPDATE SKIP LOCKED)
+DELETE FROM sign_in_attempt USING old WHERE sign_in_attempt.subject = old.subject
+"""
 
 
 @dataclass(frozen=True)
@@ -164,25 +170,34 @@ async def set_password(
 
 
 def attempt_subjects(address: str, login: str) -> dict[bytes, int]:
-    """What an attempt is counted under, and how many failures each bears."""
+    """What signing in is counted under, and how many failures each bears: the address, and the name from there."""
     return {
         hashlib.sha256(f"address|{address}".encode()).digest(): PER_ADDRESS,
         hashlib.sha256(f"login|{address}|{login}".encode()).digest(): PER_LOGIN,
     }
 
 
-async def count_attempt(tx: Transaction, subjects: dict[bytes, int], *, now: datetime) -> int | None:
-    """Count an attempt; the seconds to wait when there were too many, else None."""
-    rows = await tx.fetch(COUNT_ATTEMPT, sorted(subjects), now, now - WINDOW)
-    waits = [
-        int((row["window_began"] + WINDOW - now).total_seconds()) + 1
-        for row in rows
-        if row["failures"] > subjects[row["subject"]]
-    ]
-    return max(waits, default=None)
+def own_subject(what: Literal["code", "password"], account_id: UUID) -> dict[bytes, int]:
+    """What an attempt of an account that is known is counted under, wherever it is made: nobody else's."""
+    return {hashlib.sha256(f"account|{what}|{account_id}".encode()).digest(): PER_LOGIN}
 
 
-async def uncount_attempt(tx: Transaction, subjects: dict[bytes, int], *, now: datetime) -> None:
+async def count_attempt(tx: Transaction, subjects: Mapping[bytes, int], *, now: datetime) -> int | None:
+    """Count an attempt; the seconds to wait when there were too many, else None.
+
+    Counted in order, up to a subject that had too many: who is shut out leaves no row for each name that they think of.
+    """
+    wait = None
+    for subject, most in subjects.items():
+        row = await tx.fetchrow(COUNT_ATTEMPT, subject, now, now - WINDOW)
+        assert row is not None, "an upsert returns its row"
+        if row["failures"] > most:
+            wait = int((row["window_began"] + WINDOW - now).total_seconds()) + 1
+            break
+    await tx.execute(DELETE_OLD_ATTEMPTS, now - WINDOW, now + WINDOW, MOST_FORGOTTEN)
+    return wait
+
+
+async def uncount_attempt(tx: Transaction, subjects: Mapping[bytes, int]) -> None:
     """It was no failure."""
     await tx.execute(UNCOUNT_ATTEMPT, sorted(subjects))
-    await tx.execute(DELETE_OLD_ATTEMPTS, now - WINDOW)

@@ -77,7 +77,7 @@ async def _sign_in(visit: Visit) -> Response:
         fault = site.wording.gettext("%(login)sまたはパスワードが正しくありません。")
         label = site.wording.gettext(site.portal.login_label)
         return visit.page("sign_in.html", status=422, next=wanted, login=login, fault=fault % {"login": label})
-    await sessions.uncount_attempt(visit.tx, subjects, now=now)
+    await sessions.uncount_attempt(visit.tx, subjects)
     return await _begin(visit, row["id"], code_due=row["has_totp"], wanted=wanted)
 
 
@@ -86,7 +86,7 @@ async def _check_code(visit: Visit) -> Response:
     if visit.signed is None or not visit.signed.code_due:
         return visit.go(site.portal.path("sign-in"))
     account_id = visit.signed.person.account_id
-    subjects = sessions.attempt_subjects("code", str(account_id))
+    subjects = sessions.own_subject("code", account_id)
     wait = await sessions.count_attempt(visit.tx, subjects, now=now)
     if wait is not None or not await codes.use(visit, visit.text("code")):
         fault = noted("コードが正しくありません。認証アプリの現在のコードを入力してください。")
@@ -95,7 +95,7 @@ async def _check_code(visit: Visit) -> Response:
         log.info("sign_in.code_failed")
         status = 422 if wait is None else 429
         return visit.page("sign_in_code.html", status=status, next=visit.text("next"), fault=fault)
-    await sessions.uncount_attempt(visit.tx, subjects, now=now)
+    await sessions.uncount_attempt(visit.tx, subjects)
     await sessions.end(visit.tx, visit.token)
     return await _begin(visit, account_id, code_due=False, wanted=site.safe_next(visit.text("next")))
 

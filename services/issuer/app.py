@@ -22,7 +22,12 @@ from services.issuer.web.linked import LINKS
 from services.issuer.web.routes import Desk, make_router
 
 #: Of `chassis/sql`, those that its own migrations stand on.
-SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
+SHARED_TABLES: Final = (
+    "chassis_0001_outbox",
+    "chassis_0002_accounts",
+    "chassis_0003_sign_in",
+    "chassis_0004_old_attempts",
+)
 
 
 def make_service(settings: IssuerSettings) -> Service:

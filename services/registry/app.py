@@ -23,7 +23,12 @@ from services.registry.web.routes import ReadingRoom, make_router
 from transparency.signatures import SignerKey, VerifierKey
 
 #: Of `chassis/sql`, those that its own migrations stand on.
-SHARED_TABLES: Final = ("chassis_0001_outbox", "chassis_0002_accounts", "chassis_0003_sign_in")
+SHARED_TABLES: Final = (
+    "chassis_0001_outbox",
+    "chassis_0002_accounts",
+    "chassis_0003_sign_in",
+    "chassis_0004_old_attempts",
+)
 
 
 def make_service(settings: RegistrySettings) -> Service:

@@ -180,6 +180,49 @@ async def test_failures_counted_by_a_clock_that_ran_far_ahead_shut_nobody_out(in
     assert (await stranger.sign_in("takasaki")).status == 200
 
 
+async def test_a_count_is_gone_some_time_after_its_window_though_nobody_signs_in(intake: Site) -> None:
+    stranger = reader(intake)
+    for n in range(3):
+        await stranger.sign_in(f"not-there-{n}", "wrong-password")
+    age = "UPDATE sign_in_attempt SET window_began = window_began + $1::interval WHERE subject <> ALL($2::bytea[])"
+    long_ago, far_ahead = [
+        row["subject"] for row in await intake.pool.fetch("SELECT subject FROM sign_in_attempt LIMIT 2")
+    ]
+    await intake.pool.execute(age, -sessions.WINDOW, [far_ahead])
+    await intake.pool.execute(age, timedelta(days=400), [long_ago])
+
+    await stranger.sign_in("another", "wrong-password")
+
+    (left,) = await intake.pool.fetch("SELECT count(*) FROM sign_in_attempt")
+    assert left["count"] == len(sessions.attempt_subjects("127.0.0.1", "another"))
+
+
+async def test_no_attempt_forgets_more_counts_than_it_can_wait_for(intake: Site) -> None:
+    counts = (
+        "INSERT INTO sign_in_attempt SELECT int4send(n), now() - interval '1 day', 1 FROM generate_series(1, 100) n"
+    )
+    await intake.pool.execute(counts)
+
+    await reader(intake).sign_in("not-there", "wrong-password")
+
+    left = await intake.pool.fetchval(
+        "SELECT count(*) FROM sign_in_attempt WHERE window_began < now() - interval '1 hour'"
+    )
+    assert left == 100 - sessions.MOST_FORGOTTEN
+
+
+async def test_an_address_that_is_shut_out_leaves_no_row_for_each_name_that_it_tries(intake: Site) -> None:
+    stranger = reader(intake)
+    for n in range(sessions.PER_ADDRESS):
+        await stranger.sign_in(f"not-there-{n}", "wrong-password")
+    counted = await intake.pool.fetchval("SELECT count(*) FROM sign_in_attempt")
+
+    await stranger.sign_in("one-more", "wrong-password")
+
+    assert stranger.status == 429
+    assert await intake.pool.fetchval("SELECT count(*) FROM sign_in_attempt") == counted
+
+
 async def test_signing_out_ends_the_session_itself(intake: Site) -> None:
     contractor = await _contractor(intake)
     cookies = dict(contractor.http.cookies)
@@ -226,6 +269,22 @@ async def test_a_changed_password_signs_every_other_browser_out(intake: Site) ->
     assert (await other.sign_in("takasaki", new)).status == 200
 
 
+async def test_one_account_shuts_no_other_out_of_changing_a_password(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    other = await signed_in(intake, await intake.person("takasaki"), "another")
+    new = {"new": "atarashii-mihon-1", "again": "atarashii-mihon-1"}
+    await contractor.get("/contractor/account/password")
+    for _ in range(sessions.PER_ADDRESS + 1):
+        await contractor.post("/contractor/account/password", {"old": "wrong-password", **new})
+
+    await contractor.post("/contractor/account/password", {"old": PASSWORD, **new})
+    await other.get("/contractor/account/password")
+    await other.post("/contractor/account/password", {"old": PASSWORD, **new})
+
+    assert "しばらく" in contractor.text
+    assert "パスワードを変更しました" in other.text
+
+
 @pytest.mark.parametrize(
     ("old", "new", "again", "said"),
     [
@@ -261,9 +320,9 @@ async def test_one_browser_can_be_signed_out_from_another(intake: Site) -> None:
     assert (await contractor.get(HOME)).path == HOME
 
 
-async def _with_code(registry: Site) -> tuple[Reader, pyotp.TOTP]:
+async def _with_code(registry: Site, login: str = "tochigi-mihon") -> tuple[Reader, pyotp.TOTP]:
     """A purchaser who has set codes up, and the app that shows them."""
-    purchaser = await signed_in(registry, await registry.person("tochigi"), "tochigi-mihon")
+    purchaser = await signed_in(registry, await registry.person("tochigi"), login)
     await purchaser.get("/purchaser/account/code")
     found = re.search(r"<code>([A-Z2-7]+)</code>", purchaser.text)
     assert found is not None
@@ -311,6 +370,20 @@ async def test_codes_cannot_be_tried_through(registry: Site) -> None:
     ]
 
     assert statuses == [422] * sessions.PER_LOGIN + [429]
+
+
+async def test_one_account_shuts_no_other_out_of_entering_a_code(registry: Site) -> None:
+    await _with_code(registry)
+    _, app = await _with_code(registry, "oyama-mihon")
+    half = await reader(registry).sign_in("tochigi-mihon")
+    for n in range(sessions.PER_ADDRESS + 1):
+        await half.post("/purchaser/sign-in/code", {"code": f"{n:06d}", "next": ""})
+    assert half.status == 429
+
+    other = await reader(registry).sign_in("oyama-mihon")
+    await other.post("/purchaser/sign-in/code", {"code": app.at(_now(registry) + STEP_SECONDS), "next": ""})
+
+    assert other.path == "/purchaser/"
 
 
 async def test_the_secret_of_codes_is_sealed_in_the_database(registry: Site) -> None:
