@@ -186,6 +186,7 @@ def serve(service: Service) -> None:
         host=settings.http_host,
         port=settings.http_port,
         ssl_certfile=settings.http_certificate_file,
+        forwarded_allow_ips=settings.trusted_proxies,
         http=limited_by(
             Limits(
                 request_seconds=settings.http_request_seconds,

@@ -2,10 +2,11 @@
 
 import base64
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.kafka import KafkaAccess, SecurityProtocol
@@ -63,6 +64,8 @@ class ServiceSettings(BaseSettings):
     http_answer_seconds: float = 30.0
     #: At once, of one process. Well below the files that it may have open: those are Kafka's and PostgreSQL's, too.
     http_connections: int = 500
+    #: Addresses and networks, separated by commas, whose X-Forwarded-For says who asks. Empty: whoever connects asks.
+    trusted_proxies: str = ""
     log_level: str = "INFO"
     #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
     cookies_secure: bool = True
@@ -98,6 +101,14 @@ class ServiceSettings(BaseSettings):
         if self.kafka_ca_file is not None and self.kafka_security_protocol != "SASL_SSL":
             raise ValueError("kafka_ca_file says whom to trust over TLS: set kafka_security_protocol to SASL_SSL, too")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _each_is_an_address_or_a_network(cls, proxies: str) -> str:
+        """To uvicorn anything else is a name that nobody has, and "*" everybody, who could then say anything."""
+        for proxy in filter(None, proxies.split(",")):
+            ip_network(proxy.strip())
+        return proxies
 
     @cached_property
     def secrets(self) -> Secrets:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal
 from uuid import UUID
 
@@ -171,10 +172,22 @@ async def set_password(
 
 def attempt_subjects(address: str, login: str) -> dict[bytes, int]:
     """What signing in is counted under, and how many failures each bears: the address, and the name from there."""
+    place = _place_of(address)
     return {
-        hashlib.sha256(f"address|{address}".encode()).digest(): PER_ADDRESS,
-        hashlib.sha256(f"login|{address}|{login}".encode()).digest(): PER_LOGIN,
+        hashlib.sha256(f"address|{place}".encode()).digest(): PER_ADDRESS,
+        hashlib.sha256(f"login|{place}|{login}".encode()).digest(): PER_LOGIN,
     }
+
+
+def _place_of(address: str) -> str:
+    """What one person has: an IPv4 address, or the whole /64 of an IPv6 one."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
 
 
 def own_subject(what: Literal["code", "password"], account_id: UUID) -> dict[bytes, int]:
