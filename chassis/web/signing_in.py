@@ -96,13 +96,14 @@ async def _check_code(visit: Visit) -> Response:
         status = 422 if wait is None else 429
         return visit.page("sign_in_code.html", status=status, next=visit.text("next"), fault=fault)
     await sessions.uncount_attempt(visit.tx, subjects)
-    await sessions.end(visit.tx, visit.token)
     return await _begin(visit, account_id, code_due=False, wanted=site.safe_next(visit.text("next")))
 
 
 async def _begin(visit: Visit, account_id: UUID, *, code_due: bool, wanted: str) -> Response:
     """A new session under a new cookie: what was known before signing in opens nothing afterwards."""
     site = visit.site
+    # The cookie is about to be replaced: nobody could sign out of what it opened.
+    await sessions.end(visit.tx, visit.token)
     browser = visit.request.headers.get("user-agent", "")
     token = await sessions.begin(visit.tx, account_id, code_due=code_due, browser=browser, now=site.runtime.clock.now())
     answer = visit.go(f"{site.portal.path('sign-in/code')}?next={quote(wanted)}" if code_due else wanted)

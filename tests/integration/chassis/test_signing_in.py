@@ -91,6 +91,20 @@ async def test_a_cookie_from_before_signing_in_opens_nothing_afterwards(intake: 
     assert (await thief.get(HOME)).path == "/contractor/sign-in"
 
 
+async def test_signing_in_anew_ends_the_session_that_the_browser_had(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    cookies = dict(contractor.http.cookies)
+    await let_in(intake, await intake.person("takasaki"), "another")
+    await contractor.get("/contractor/account")
+
+    await contractor.post("/contractor/sign-in", {"login": "another", "password": PASSWORD})
+
+    assert "another" in (await contractor.get("/contractor/account")).text
+    thief = reader(intake)
+    thief.http.cookies.update(cookies)
+    assert (await thief.get(HOME)).path == "/contractor/sign-in"
+
+
 async def test_a_cookie_is_for_https_and_for_no_script(intake: Site) -> None:
     stranger = reader(intake)
 
