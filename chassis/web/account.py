@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.web import passwords, sessions
+from chassis.web import passwords, proofs, sessions
 from chassis.web.pages import LANGUAGE_COOKIE, Site, Visit
 from chassis.web.wording import LANGUAGES, noted
 
@@ -69,23 +69,17 @@ def make_router(site: Site) -> APIRouter:
 async def _change_password(visit: Visit) -> Response:
     """The old one is asked for; every other browser is signed out."""
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
+    refused = await proofs.by_password(visit, "old")
+    if refused is not None:
+        return visit.page("password.html", status=refused.status, fault=refused.fault)
     own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
     assert own is not None, "a session has a sign-in"
-    subjects = sessions.own_subject("password", account_id)
-    wait = await sessions.count_attempt(visit.tx, subjects, now=now)
     new = str(visit.form.get("new", ""))
-    fault: str | None
-    if wait is not None:
-        fault = noted("失敗が続いたため、しばらく変更できません。時間をおいて、もう一度お試しください。")
-    elif not await passwords.fits(own["password"], str(visit.form.get("old", ""))):
-        fault = noted("現在のパスワードが正しくありません。")
-    else:
-        await sessions.uncount_attempt(visit.tx, subjects)
-        fault = passwords.fault_of(new, login=own["login"])
-        if fault is None and new != str(visit.form.get("again", "")):
-            fault = noted("新しいパスワードと確認用の入力が一致しません。")
-        if fault is None and await passwords.fits(own["password"], new):
-            fault = noted("現在と同じパスワードは使用できません。")
+    fault = passwords.fault_of(new, login=own["login"])
+    if fault is None and new != str(visit.form.get("again", "")):
+        fault = noted("新しいパスワードと確認用の入力が一致しません。")
+    if fault is None and await passwords.fits(own["password"], new):
+        fault = noted("現在と同じパスワードは使用できません。")
     if fault is not None:
         return visit.page("password.html", status=422, fault=fault)
     await visit.tx.execute(sessions.UPDATE_PASSWORD, account_id, await passwords.hashed(new), False, now)

@@ -1,17 +1,15 @@
 """A code of the minute beside the password (TOTP, RFC 6238), for who wants one. Each code counts once."""
 
-from typing import Any
-
 import pyotp
 import segno
 import structlog
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.web import passwords, sessions
-from chassis.web.pages import HEADERS, Site, Visit
-from chassis.web.wording import noted
+from chassis.web import proofs, sessions
+from chassis.web.pages import Site, Visit
 
 log = structlog.get_logger()
 
@@ -21,37 +19,22 @@ def make_router(site: Site) -> APIRouter:
     portal = site.portal
 
     @router.get(portal.path("account/code"))
-    async def offer_code(request: Request) -> Response:
+    async def ask_password(request: Request) -> Response:
         async with site.visit(request) as visit:
-            secret = await _secret_of(visit, draw=True)
-            return visit.page("code.html", secret=secret, fault=None)
-
-    @router.get(portal.path("account/code.svg"))
-    async def code_picture(request: Request) -> Response:
-        async with site.visit(request) as visit:
-            signed = visit.signed
-            secret = None if signed is None or signed.has_totp else await _secret_of(visit)
-            if signed is None or secret is None:
-                return Response(status_code=404)
-            address = pyotp.TOTP(secret).provisioning_uri(name=signed.login, issuer_name="Akashi")
-            picture = segno.make(address, error="m").svg_inline(scale=4, border=2)
-            return Response(picture, media_type="image/svg+xml", headers=HEADERS)
+            return visit.page("code.html", step="password", fault=None)
 
     @router.post(portal.path("account/code"))
-    async def confirm_code(request: Request) -> Response:
+    async def set_code(request: Request) -> Response:
         async with site.visit(request) as visit:
-            if not await use(visit, visit.text("code")):
-                fault = noted("コードが正しくありません。認証アプリの現在のコードを入力してください。")
-                return visit.page("code.html", status=422, secret=await _secret_of(visit), fault=fault)
-            log.info("account.code_set")
-            return visit.go(portal.path("account?done=code-set"))
+            return await (_confirm(visit) if "code" in visit.form else _draw(visit))
 
     @router.post(portal.path("account/code/remove"))
     async def remove_code(request: Request) -> Response:
         async with site.visit(request) as visit:
-            own = await visit.tx.fetchrow(sessions.SELECT_OWN, visit.person.account_id)
-            if own is None or not await passwords.fits(own["password"], str(visit.form.get("password", ""))):
-                return visit.go(portal.path("account?done=wrong-password"))
+            refused = await proofs.by_password(visit, "password")
+            if refused is not None:
+                told = "too-often" if refused is proofs.TOO_OFTEN else "wrong-password"
+                return visit.go(portal.path(f"account?done={told}"))
             await visit.tx.execute(sessions.UPDATE_TOTP, visit.person.account_id, None, None, None)
             log.info("account.code_removed")
             return visit.go(portal.path("account?done=code-removed"))
@@ -59,32 +42,28 @@ def make_router(site: Site) -> APIRouter:
     return router
 
 
-async def use(visit: Visit, code: str) -> bool:
-    """Whether the code is of this minute; each counts once."""
-    assert visit.signed is not None
-    account_id, now = visit.signed.person.account_id, visit.site.runtime.clock.now()
-    own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
-    if own is None or own["totp_nonce"] is None:
-        return False
-    secret = visit.site.at_rest.open(own["totp_nonce"], own["totp_ciphertext"], about=account_id).decode()
-    step = passwords.matching_step(secret, code, now=now.timestamp(), after=own["totp_last_step"])
-    if step is None:
-        return False
-    await visit.tx.execute(sessions.UPDATE_STEP, account_id, step, now)
-    return True
-
-
-async def _secret_of(visit: Visit, *, draw: bool = False) -> str | None:
-    """The secret that is not confirmed yet, drawn now if there is none; None once there is one that is."""
+async def _draw(visit: Visit) -> Response:
+    """Show a secret, this once and to who knows the password: a browser left open must not tell or choose it."""
+    refused = await proofs.by_password(visit, "password")
+    if refused is not None:
+        return visit.page("code.html", status=refused.status, step="password", fault=refused.fault)
     account_id = visit.person.account_id
-    own: Any = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
+    own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
+    assert own is not None, "a session has a sign-in"
     if own["totp_confirmed_at"] is not None:
-        return None
-    if own["totp_nonce"] is not None:
-        return visit.site.at_rest.open(own["totp_nonce"], own["totp_ciphertext"], about=account_id).decode()
-    if not draw:
-        return None
+        return visit.go(visit.site.portal.path("account/code"))
     secret = pyotp.random_base32()
     nonce, ciphertext = visit.site.at_rest.seal(secret.encode(), about=account_id)
     await visit.tx.execute(sessions.UPDATE_TOTP, account_id, nonce, ciphertext, None)
-    return secret
+    address = pyotp.TOTP(secret).provisioning_uri(name=own["login"], issuer_name="Akashi")
+    picture = Markup(segno.make(address, error="m").svg_inline(scale=4, border=2))  # noqa: S704 - segno's own
+    return visit.page("code.html", step="code", secret=secret, picture=picture, fault=None)
+
+
+async def _confirm(visit: Visit) -> Response:
+    """From now on a code is asked for. A wrong one does not have the secret shown again."""
+    refused = await proofs.by_code(visit)
+    if refused is not None:
+        return visit.page("code.html", status=refused.status, step="code", secret=None, fault=refused.fault)
+    log.info("account.code_set")
+    return visit.go(visit.site.portal.path("account?done=code-set"))

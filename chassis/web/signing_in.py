@@ -8,9 +8,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.web import codes, passwords, sessions
+from chassis.web import passwords, proofs, sessions
 from chassis.web.pages import Site, Visit
-from chassis.web.wording import noted
 
 log = structlog.get_logger()
 
@@ -82,21 +81,14 @@ async def _sign_in(visit: Visit) -> Response:
 
 
 async def _check_code(visit: Visit) -> Response:
-    site, now = visit.site, visit.site.runtime.clock.now()
+    site = visit.site
     if visit.signed is None or not visit.signed.code_due:
         return visit.go(site.portal.path("sign-in"))
-    account_id = visit.signed.person.account_id
-    subjects = sessions.own_subject("code", account_id)
-    wait = await sessions.count_attempt(visit.tx, subjects, now=now)
-    if wait is not None or not await codes.use(visit, visit.text("code")):
-        fault = noted("コードが正しくありません。認証アプリの現在のコードを入力してください。")
-        if wait is not None:
-            fault = noted("失敗が続いたため、しばらくログインできません。時間をおいて、もう一度お試しください。")
+    refused = await proofs.by_code(visit)
+    if refused is not None:
         log.info("sign_in.code_failed")
-        status = 422 if wait is None else 429
-        return visit.page("sign_in_code.html", status=status, next=visit.text("next"), fault=fault)
-    await sessions.uncount_attempt(visit.tx, subjects)
-    return await _begin(visit, account_id, code_due=False, wanted=site.safe_next(visit.text("next")))
+        return visit.page("sign_in_code.html", status=refused.status, next=visit.text("next"), fault=refused.fault)
+    return await _begin(visit, visit.person.account_id, code_due=False, wanted=site.safe_next(visit.text("next")))
 
 
 async def _begin(visit: Visit, account_id: UUID, *, code_due: bool, wanted: str) -> Response:

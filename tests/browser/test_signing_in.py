@@ -2,6 +2,8 @@
 
 import uuid
 
+import pyotp
+
 from tests.support.browser import PASSWORD, PHONE, Browser
 from tests.support.running import RunningStack
 
@@ -35,3 +37,35 @@ async def test_a_wrong_password_says_nothing_about_the_login(stack: RunningStack
             await screen.sign_in("contractor", login, "wrong-password-here")
             said.append(await screen.page.get_by_role("alert").inner_text())
     assert said == ["お客様IDまたはパスワードが正しくありません。"] * 2
+
+
+async def test_a_purchaser_sets_codes_up_and_removes_them(stack: RunningStack, browser: Browser) -> None:
+    name = f"codes-{uuid.uuid4().hex[:8]}"
+    login = await stack.sign_in_of(await stack.purchaser("tochigi"), name)
+    async with browser.person(stack.url("registry"), "purchaser", login, size=PHONE) as screen:
+        page = screen.page
+        await screen.go("/purchaser/account")
+        await page.get_by_role("link", name="設定する").click()
+        await screen.is_sound("code-password")
+        await page.get_by_label("現在のパスワード").fill("wrong-password-here")
+        await page.get_by_role("button", name="確認する").click()
+        await screen.picture("code-wrong-password")
+        # The browser complains of an answer that is a refusal; that is no fault of the page.
+        screen.complaints.clear()
+        await page.get_by_label("現在のパスワード").fill(PASSWORD)
+        await page.get_by_role("button", name="確認する").click()
+        picture = await page.get_by_role("img", name="QRコード").locator("svg").bounding_box()
+        assert picture is not None
+        assert picture["width"] > 150
+        await screen.is_sound("code-secret")
+        app = pyotp.TOTP(await page.locator("main code").inner_text())
+        await page.get_by_label("6桁のコード").fill("000000")
+        await page.get_by_role("button", name="設定する").click()
+        assert await page.locator("main code, main svg").count() == 0
+        await screen.picture("code-wrong")
+        await page.get_by_label("6桁のコード").fill(app.now())
+        await page.get_by_role("button", name="設定する").click()
+        assert "確認コードを設定しました" in await page.get_by_role("status").inner_text()
+        await page.get_by_label("現在のパスワード").fill(PASSWORD)
+        await page.get_by_role("button", name="解除する").click()
+        assert "確認コードを解除しました" in await page.get_by_role("status").inner_text()

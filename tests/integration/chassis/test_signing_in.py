@@ -13,6 +13,7 @@ from tests.support.pages import Reader, let_in, reader, signed_in
 from tests.support.services import Site
 
 HOME = "/contractor/toto/"
+_SECRET = re.compile(r"<code>([A-Z2-7]+)</code>")
 WRONG = "お客様IDまたはパスワードが正しくありません。"
 
 
@@ -337,15 +338,20 @@ async def test_one_browser_can_be_signed_out_from_another(intake: Site) -> None:
 async def _with_code(registry: Site, login: str = "tochigi-mihon") -> tuple[Reader, pyotp.TOTP]:
     """A purchaser who has set codes up, and the app that shows them."""
     purchaser = await signed_in(registry, await registry.person("tochigi"), login)
-    await purchaser.get("/purchaser/account/code")
-    found = re.search(r"<code>([A-Z2-7]+)</code>", purchaser.text)
-    assert found is not None
-    app = pyotp.TOTP(found.group(1))
-    assert (await purchaser.get("/purchaser/account/code.svg")).headers["content-type"] == "image/svg+xml"
-    await purchaser.get("/purchaser/account/code")
+    app = await _drawn(purchaser)
     await purchaser.post("/purchaser/account/code", {"code": app.at(_now(registry))})
     assert "確認コードを設定しました" in purchaser.text
     return purchaser, app
+
+
+async def _drawn(purchaser: Reader) -> pyotp.TOTP:
+    """An app that has read what the page shows after the password."""
+    await purchaser.get("/purchaser/account/code")
+    await purchaser.post("/purchaser/account/code", {"password": PASSWORD})
+    found = _SECRET.search(purchaser.text)
+    assert found is not None
+    assert "<svg" in purchaser.text
+    return pyotp.TOTP(found.group(1))
 
 
 def _now(site: Site) -> int:
@@ -398,6 +404,78 @@ async def test_one_account_shuts_no_other_out_of_entering_a_code(registry: Site)
     await other.post("/purchaser/sign-in/code", {"code": app.at(_now(registry) + STEP_SECONDS), "next": ""})
 
     assert other.path == "/purchaser/"
+
+
+async def test_a_code_is_not_set_up_without_the_password(registry: Site) -> None:
+    purchaser = await signed_in(registry, await registry.person("tochigi"), "tochigi-mihon")
+
+    assert _SECRET.search((await purchaser.get("/purchaser/account/code")).text) is None
+    await purchaser.post("/purchaser/account/code", {"password": "wrong-password"})
+
+    assert purchaser.status == 422
+    assert "現在のパスワードが正しくありません。" in purchaser.text
+    assert _SECRET.search(purchaser.text) is None
+    assert await registry.pool.fetchval("SELECT totp_ciphertext FROM sign_in") is None
+
+
+async def test_the_secret_of_codes_is_shown_once_and_is_another_each_time(registry: Site) -> None:
+    purchaser = await signed_in(registry, await registry.person("tochigi"), "tochigi-mihon")
+    abandoned = await _drawn(purchaser)
+
+    pages = [(await purchaser.post("/purchaser/account/code", {"code": "000000"})).text]
+    pages += [(await purchaser.get(f"/purchaser/account/code{rest}")).text for rest in ("", ".svg")]
+
+    assert not [page for page in pages if abandoned.secret in page or "<svg" in page]
+    app = await _drawn(purchaser)
+    assert app.secret != abandoned.secret
+    await purchaser.post("/purchaser/account/code", {"code": app.at(_now(registry))})
+    assert "確認コードを設定しました" in purchaser.text
+
+
+async def test_who_has_a_code_keeps_it_when_another_is_asked_for(registry: Site) -> None:
+    purchaser, app = await _with_code(registry)
+
+    await purchaser.get("/purchaser/account")
+    await purchaser.post("/purchaser/account/code", {"password": PASSWORD})
+
+    assert "確認コードは設定済みです。" in purchaser.text
+    half = await reader(registry).sign_in("tochigi-mihon")
+    code = app.at(_now(registry) + STEP_SECONDS)
+    assert (await half.post("/purchaser/sign-in/code", {"code": code})).path == "/purchaser/"
+
+
+@pytest.mark.parametrize(
+    ("place", "field"), [("code", "password"), ("code/remove", "password"), ("password", "old")], ids=lambda part: part
+)
+async def test_an_own_password_cannot_be_tried_through(registry: Site, place: str, field: str) -> None:
+    remove = place == "code/remove"
+    login = "tochigi-mihon"
+    purchaser = (
+        (await _with_code(registry))[0] if remove else await signed_in(registry, await registry.person("t"), login)
+    )
+    new = {"new": "atarashii-mihon-1", "again": "atarashii-mihon-1"}
+    await purchaser.get("/purchaser/account")
+    for _ in range(sessions.PER_LOGIN):
+        await purchaser.post(f"/purchaser/account/{place}", {field: "wrong-password", **new})
+    assert "現在のパスワードが正しくありません。" in purchaser.text
+    before = await registry.pool.fetchrow("SELECT * FROM sign_in")
+
+    await purchaser.post(f"/purchaser/account/{place}", {field: PASSWORD, **new})
+
+    assert "しばらく操作できません" in purchaser.text
+    assert await registry.pool.fetchrow("SELECT * FROM sign_in") == before
+
+
+async def test_an_own_password_is_counted_wherever_it_is_asked_for(registry: Site) -> None:
+    purchaser = await signed_in(registry, await registry.person("tochigi"), "tochigi-mihon")
+    await purchaser.get("/purchaser/account")
+    places = [("code", "password"), ("code/remove", "password"), ("password", "old")] * 2
+
+    for place, field in places:
+        await purchaser.post(f"/purchaser/account/{place}", {field: "wrong-password"})
+
+    assert len(places) == sessions.PER_LOGIN + 1
+    assert "しばらく操作できません" in purchaser.text
 
 
 async def test_the_secret_of_codes_is_sealed_in_the_database(registry: Site) -> None:
