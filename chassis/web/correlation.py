@@ -17,6 +17,8 @@ CORRELATION_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 TRACEPARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 #: Asked every second by machines: counted, not logged.
 QUIET = ("/health/", "/metrics")
+#: Told apart when counted.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 
 class Correlation:
@@ -53,7 +55,9 @@ class Correlation:
             # The route's template, never the path: a path may hold a contract number, and is unbounded as a label.
             route: Any = scope.get("route")
             path = getattr(route, "path", "unmatched")
-            HTTP_SECONDS.labels(scope["method"], path, status).observe(seconds)
+            # Each label is kept for ever, and a client may make up as many methods as it likes.
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            HTTP_SECONDS.labels(method, path, status).observe(seconds)
             if not scope["path"].startswith(QUIET):
                 log.info("http.answered", method=scope["method"], route=path, status=status, seconds=round(seconds, 4))
 
