@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -98,11 +98,19 @@ class Backing(Protocol):
 
 def read_fields(body: bytes) -> FormData:
     """The fields of a form as browsers send it: text, whatever it says. Problem 400 for anything else."""
+    no_form = Problem(400, "not-a-form", "The body is not a form.")
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
-        raise Problem(400, "not-a-form", "The body is not a form.") from None
+        raise no_form from None
+    if _has_nul(fields):
+        raise no_form
     return FormData(list[tuple[str, str | UploadFile]](fields))
+
+
+def _has_nul(pairs: Iterable[tuple[str, str]]) -> bool:
+    """Whether there is a character in it that nobody types, and that PostgreSQL takes in no text."""
+    return any("\0" in text for pair in pairs for text in pair)
 
 
 class Elsewhere(Exception):
@@ -170,6 +178,8 @@ class Site:
     async def enter(self, request: Request) -> "AsyncIterator[Visit]":
         """As `visit`, for everyone: `visit.signed` is None for who is not signed in."""
         LANGUAGE.set(language_of(request))
+        if _has_nul([(request.scope["path"], ""), *request.query_params.multi_items()]):
+            raise Problem(404, "http", "Not Found")
         form = await self._read_form(request) if request.method == "POST" else FormData()
         token = request.cookies.get(self.cookie, "")
         async with self.runtime.transaction(of_one_moment=request.method == "GET") as tx:
@@ -182,7 +192,7 @@ class Site:
         came_from = request.headers.get("sec-fetch-site", "same-origin")
         origin = request.headers.get("origin")
         ours = came_from in ("same-origin", "none") and (
-            origin is None or urlsplit(origin).netloc == request.headers.get("host")
+            origin is None or origin.partition("://")[2] == request.headers.get("host")
         )
         form = read_fields(await request.body())
         token = request.cookies.get(self.cookie, "")
@@ -233,10 +243,8 @@ class Site:
 
     def safe_next(self, path: str) -> str:
         """Where to go after signing in: a page of this portal, whatever was asked for."""
-        parts = urlsplit(path)
-        if parts.scheme or parts.netloc or not path.startswith(self.portal.home) or "\\" in path or "//" in path:
-            return self.portal.home
-        return path
+        is_ours = path.startswith(self.portal.home) and "\\" not in path and "//" not in path
+        return path if is_ours else self.portal.home
 
 
 @dataclass(frozen=True)
@@ -270,9 +278,11 @@ class Visit:
 
 def go(request: Request, path: str) -> Response:
     """303, or what htmx takes for it."""
+    answer = RedirectResponse(path, status_code=303, headers=HEADERS)
     if request.headers.get("hx-request"):
-        return Response(status_code=204, headers={**HEADERS, "HX-Redirect": path})
-    return RedirectResponse(path, status_code=303, headers=HEADERS)
+        # The address as it is written in a header: in ASCII.
+        return Response(status_code=204, headers={**HEADERS, "HX-Redirect": answer.headers["location"]})
+    return answer
 
 
 def language_of(request: Request) -> str:

@@ -39,7 +39,7 @@ def read_cursor(cursor: str | None, *kinds: Callable[[str], Any]) -> tuple[Any, 
     try:
         parts = json.loads(base64.urlsafe_b64decode(cursor + "=="))
         return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise invalid(
             [FieldError("cursor", "cursor", "ページの指定が正しくありません。", "This cursor is not ours.")]
         ) from None

@@ -237,6 +237,7 @@ def forms(data: bytes) -> None:
         for product in PRODUCTS:
             assert re.fullmatch(r"[0-9]+\.[0-9]", intake_typed.ratio(fields, product, surety))
     for text in map(str, typed.values()):
+        assert "\0" not in text
         amount, day = intake_typed.yen_of(text), intake_typed.day_of(text)
         assert amount is None or 0 <= amount < 10**16
         assert day is None or intake_typed.day_of(day.isoformat()) == day

@@ -22,6 +22,14 @@ async def test_a_moment_that_no_clock_shows_is_no_cursor(issuer: Site, at: str) 
     assert answer.status_code == 422, answer.text
 
 
+@pytest.mark.parametrize("nested", [200, 20_000])
+async def test_a_cursor_of_brackets_is_no_place(intake: Site, nested: int) -> None:
+    browser = await signed_in(intake, await intake.contractor(), "tanto")
+    cursor = base64.urlsafe_b64encode(b"[" * nested).decode()
+
+    assert (await browser.get(f"/contractor/toto/applications?cursor={cursor}")).status == 404
+
+
 @pytest.mark.parametrize("page", ["000000001" + "0" * 20, "1" + "0" * 5000, "-1", "１", "9" * 7])
 @pytest.mark.parametrize("shown", ["/contractor/toto/guarantees", "/contractor/nankai/certificates"])
 async def test_a_page_number_that_is_none_is_the_first_page(intake: Site, page: str, shown: str) -> None:

@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.web.idempotency import REUSED
 from chassis.web.pages import HEADERS, Site
+from chassis.web.paging import Cursor
 from chassis.web.problems import Problem
 from chassis.web.wording import LANGUAGE
 from services.intake import handlers, views
@@ -35,7 +36,7 @@ def make_router(site: Site, counter: Counter) -> APIRouter:  # noqa: C901 - a li
     taking = counter.taking
 
     @router.get("")
-    async def list_applications(request: Request, surety_id: str, cursor: str | None = None) -> Response:
+    async def list_applications(request: Request, surety_id: str, cursor: Cursor = None) -> Response:
         async with at_portal(site, counter, request, surety_id) as at:
             page = await views.applications(
                 at.visit.tx, at.visit.person.subject_id, cursor=cursor, limit=PER_PAGE, surety_id=surety_id

@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.web.pages import HEADERS, Site
+from chassis.web.paging import Cursor
 from chassis.web.wording import noted
 from reference.codes import PRODUCTS
 from services.issuer import views
@@ -33,15 +34,13 @@ STATUSES: Final[Mapping[str, str]] = {
     "withdrawn": noted("取下げ"),
 }
 
-Place = Annotated[str | None, Query(max_length=400)]
-
 
 def make_router(site: Site, desk: Desk) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/desk/")
     async def show_queue(
-        request: Request, *, tab: str = "", product: str = "", cursor: Place = None, seen: str = "", until: int = 0
+        request: Request, *, tab: str = "", product: str = "", cursor: Cursor = None, seen: str = "", until: int = 0
     ) -> Response:
         async with at_desk(site, desk, request) as at:
             wanted = {
@@ -52,7 +51,7 @@ def make_router(site: Site, desk: Desk) -> APIRouter:
             return await _show_queue(at, wanted, cursor, seen=seen, until=asked_by_itself)
 
     @router.get("/desk/search")
-    async def search(request: Request, q: str = "", status: str = "", cursor: Place = None) -> Response:
+    async def search(request: Request, q: str = "", status: str = "", cursor: Cursor = None) -> Response:
         async with at_desk(site, desk, request) as at:
             query = q.strip()[:LONGEST_QUERY]
             found = await views.search(

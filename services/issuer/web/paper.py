@@ -1,12 +1,13 @@
 """印刷待ち: certificates on paper (証書(紙)), to be printed at the desk."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.web.pages import Site
+from chassis.web.paging import Cursor
 from schemas.certificates import CertificateContent
 from schemas.contract_number import is_well_formed, normalise
 from services.issuer import handlers, views
@@ -14,14 +15,13 @@ from services.issuer.web.at_desk import AtDesk, at_desk
 from services.issuer.web.routes import Desk
 
 PER_PAGE: Final = 20
-Place = Annotated[str | None, Query(max_length=400)]
 
 
 def make_router(site: Site, desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/desk/paper", include_in_schema=False)
 
     @router.get("")
-    async def list_paper(request: Request, cursor: Place = None, printed: str = "") -> Response:
+    async def list_paper(request: Request, cursor: Cursor = None, printed: str = "") -> Response:
         async with at_desk(site, desk, request) as at:
             found = await views.to_print(at.visit.tx, at.surety.id, cursor=cursor, limit=PER_PAGE)
             contents = {item.contract_number: CertificateContent.model_validate(item.content) for item in found.items}

@@ -34,7 +34,8 @@ async def test_who_is_not_signed_in_is_sent_to_the_log_in_and_comes_back(intake:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["https://evil.example/", "//evil.example/", "/contractor/\\evil.example", "/contractor//evil", "/x"]
+    "elsewhere",
+    ["https://evil.example/", "//evil.example/", "/contractor/\\evil.example", "/contractor//evil", "/x", "//[", "["],
 )
 async def test_nobody_is_sent_to_another_site_after_signing_in(intake: Site, elsewhere: str) -> None:
     await let_in(intake, await intake.contractor(), "takasaki")
@@ -43,6 +44,25 @@ async def test_nobody_is_sent_to_another_site_after_signing_in(intake: Site, els
     await stranger.sign_in("takasaki", next=elsewhere)
 
     assert stranger.path == "/contractor/"
+
+
+@pytest.mark.parametrize("page", ["language/en", "sign-in"])
+async def test_an_address_that_is_none_leads_home(intake: Site, page: str) -> None:
+    contractor = await _contractor(intake)
+
+    await contractor.get(f"/contractor/{page}?next=//[")
+
+    assert (contractor.path, contractor.status) == ("/contractor/", 200)
+
+
+async def test_a_script_is_sent_on_to_an_address_in_any_script(intake: Site) -> None:
+    contractor = await _contractor(intake)
+
+    sent = await contractor.http.get(
+        "/contractor/sign-in", params={"next": "/contractor/あ"}, headers={"HX-Request": "1"}
+    )
+
+    assert (sent.status_code, sent.headers["hx-redirect"]) == (204, "/contractor/%E3%81%82")
 
 
 async def test_an_unknown_log_in_and_a_wrong_password_read_the_same(intake: Site) -> None:
@@ -123,6 +143,7 @@ async def test_a_cookie_is_for_https_and_for_no_script(intake: Site) -> None:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 async def test_a_form_from_another_site_is_refused(intake: Site, headers: dict[str, str]) -> None:
@@ -132,6 +153,23 @@ async def test_a_form_from_another_site_is_refused(intake: Site, headers: dict[s
     await contractor.post("/contractor/account/sign-out-others", None, **headers)
 
     assert contractor.status == 403
+
+
+@pytest.mark.parametrize("field", ["login", "next", "unknown", "password"])
+async def test_what_postgresql_takes_in_no_text_is_no_form(intake: Site, field: str) -> None:
+    stranger = reader(intake)
+
+    await stranger.get("/contractor/sign-in")
+    await stranger.post("/contractor/sign-in", {"login": "takasaki", field: "\0"})
+
+    assert stranger.status == 400
+
+
+@pytest.mark.parametrize("address", ["/contractor/%00/", "/contractor/toto/guarantees?works=%00", "/contractor/?%00"])
+async def test_an_address_with_what_postgresql_takes_in_no_text_is_nobodys(intake: Site, address: str) -> None:
+    contractor = await _contractor(intake)
+
+    assert (await contractor.get(address)).status == 404
 
 
 @pytest.mark.parametrize("csrf", ["", "0" * 64])

@@ -26,6 +26,7 @@ def test_the_first_page_is_after_nothing():
 @example(base64.urlsafe_b64encode(b"{}").decode())
 @example(base64.urlsafe_b64encode(b"[5]").decode())
 @example(base64.urlsafe_b64encode(b"[[]]").decode())
+@example(base64.urlsafe_b64encode(b"[" * 20_000).decode())
 @example("あ")
 @example("=")
 def test_what_we_did_not_write_is_refused_and_nothing_else(cursor):
