@@ -99,10 +99,8 @@ async def search(
     tx: Transaction, contractor_id: str, surety_id: str, wanted: Wanted, *, page: int, reference: Reference
 ) -> Page[Line]:
     """Newest first. A page beyond the last one is empty."""
-    # No text in PostgreSQL holds NUL.
-    name = wanted.works_name.replace("\x00", "")
     days = (_midnight(wanted.from_day), _midnight(wanted.to_day, later=1))
-    found = (contractor_id, surety_id, wanted.arrived_only, wanted.product, *days, name)
+    found = (contractor_id, surety_id, wanted.arrived_only, wanted.product, *days, wanted.works_name)
     count, rows = await store.searched(tx, found, page=page, rows_per_page=ROWS_PER_PAGE)
     lines = []
     for row in rows:
