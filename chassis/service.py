@@ -33,6 +33,7 @@ from chassis.web import problems, tokens
 from chassis.web.body_limit import BodyLimit
 from chassis.web.connections import BACKLOG, Limits, limited_by
 from chassis.web.correlation import Correlation
+from chassis.web.headers import SafeHeaders
 from chassis.web.links import Link
 from chassis.web.links import declare as declare_links
 
@@ -129,7 +130,8 @@ def make_app(service: Service) -> FastAPI:
         summary=service.title,
         version="1",
         lifespan=lifespan,
-        docs_url="/docs",
+        # They would run scripts of somebody else's among the portals' pages. What they show is in `/openapi.json`.
+        docs_url=None,
         redoc_url=None,
         # A trailing slash is another address, not a redirect that loses the body.
         redirect_slashes=False,
@@ -140,6 +142,7 @@ def make_app(service: Service) -> FastAPI:
     problems.install(app, site.answer if site is not None else None)
     app.add_middleware(BodyLimit, largest_bytes=problems.LARGEST_BODY_BYTES)
     app.add_middleware(Correlation)
+    app.add_middleware(SafeHeaders)
     app.include_router(_health(running))
     if service.runtime.settings.role != "worker":
         for router in service.routers:

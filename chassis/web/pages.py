@@ -35,6 +35,7 @@ from chassis.postgres import Transaction
 from chassis.sealing import DataKey
 from chassis.settings import ServiceSettings
 from chassis.web import sessions
+from chassis.web.headers import ALWAYS
 from chassis.web.problems import Problem
 from chassis.web.sessions import Signed
 from chassis.web.tokens import Principal
@@ -42,7 +43,7 @@ from chassis.web.wording import LANGUAGE, LANGUAGES, Wording
 
 HERE: Final = Path(__file__).parent
 #: Paths that answer programs, with documents.
-FOR_PROGRAMS: Final = ("/api/", "/log/", "/health/", "/metrics", "/openapi.json", "/docs", "/static/")
+FOR_PROGRAMS: Final = ("/api/", "/log/", "/health/", "/metrics", "/openapi.json", "/static/")
 MOST_FIELDS: Final = 400
 LANGUAGE_COOKIE: Final = "akashi_language"
 
@@ -51,13 +52,11 @@ CONTENT_SECURITY_POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final = {
+    **ALWAYS,
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # What one person saw is not for the next at the same machine.
-    "Cache-Control": "no-store",
 }
 
 
@@ -316,5 +315,4 @@ class _Files(StaticFiles):
         answer = await super().get_response(path, scope)
         versioned = b"v=" in scope.get("query_string", b"")
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
-        answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer

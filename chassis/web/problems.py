@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from structlog.contextvars import get_contextvars
 
+from chassis.web.headers import ALWAYS
+
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
@@ -68,7 +70,9 @@ class Problem(Exception):
             **self.extensions,
         }
         present = {name: value for name, value in body.items() if value is not None}
-        return JSONResponse(present, status_code=self.status, media_type=MEDIA_TYPE, headers=self.headers)
+        # By itself: where something of ours is broken, or no application was asked, no middleware sees the answer.
+        headers = {**ALWAYS, **self.headers}
+        return JSONResponse(present, status_code=self.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 class ProblemDocument(BaseModel):

@@ -145,7 +145,7 @@ def _stay(console: Console, status: StackStatus) -> None:
     console.print("\nThe stack goes on running. Ctrl-C stops it.")
     for part in status.parts:
         if part.address.startswith("http"):
-            page = "/docs" if part.name in ("issuer", "registry") else ""
+            page = {"issuer": "/desk/", "registry": "/purchaser/"}.get(part.name, "")
             console.print(f"  {part.name:<9} {part.address}{page}")
     try:
         while True:

@@ -115,9 +115,7 @@ def make_router(counter: Counter) -> APIRouter:
             person = await counter.who(tx, request, "guarantees")
             number = handlers.read_number(number)
             key = await handlers.disclose_key(tx, number, principal=person, taking=taking)
-        return JSONResponse(
-            {"contract_number": number, "authentication_key": key}, headers={"Cache-Control": "no-store"}
-        )
+        return JSONResponse({"contract_number": number, "authentication_key": key})
 
     return router
 

@@ -15,8 +15,8 @@ from transparency.strict import LARGEST
 from transparency.tiles import Tile, format_bundle, tile_at
 
 #: A tile of one width never changes.
-FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-FRESH: Final = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH: Final = {"Cache-Control": "no-cache"}
 
 
 def make_router(runtime: Runtime, key: VerifierKey) -> APIRouter:

@@ -97,7 +97,7 @@ def make_router(room: ReadingRoom) -> APIRouter:
             raise
         handlers.log_look(shown.viewed)
         document = _certificate(shown.versions, shown.proof).model_dump_json()
-        return Response(document, media_type="application/json", headers={"Cache-Control": "no-store"})
+        return Response(document, media_type="application/json")
 
     return router
 

@@ -535,17 +535,6 @@ async def test_a_problem_is_a_page_for_people_and_a_document_for_programs(intake
     assert document.headers["content-type"] == "application/problem+json"
 
 
-async def test_every_page_forbids_what_it_does_not_need(intake: Site) -> None:
-    stranger = await reader(intake).get("/contractor/sign-in")
-
-    policy = stranger.headers["content-security-policy"]
-
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert stranger.headers["cache-control"] == "no-store"
-    assert stranger.headers["x-content-type-options"] == "nosniff"
-
-
 async def test_a_page_can_be_read_in_english(intake: Site) -> None:
     contractor = await _contractor(intake)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from chassis.web import problems
+from chassis.web.headers import ALWAYS
 from services.intake.handlers import read_form
 from tests.support.builders import an_application_form
 
@@ -68,6 +69,7 @@ async def test_a_fault_of_ours_tells_nothing_of_itself(http):
 
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:akashi:problem:internal"
+    assert answer.headers.items() >= {(name.lower(), value) for name, value in ALWAYS.items()}
     assert SECRET not in answer.text
 
 
