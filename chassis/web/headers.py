@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Of an answer that says nothing else. Browsers overlook the first over plain HTTP.
@@ -12,6 +11,7 @@ ALWAYS: Final = {
     # What one person saw is not for the next at the same machine.
     "Cache-Control": "no-store",
 }
+_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in ALWAYS.items()]
 
 
 class SafeHeaders:
@@ -23,9 +23,8 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in ALWAYS.items():
-                    headers.setdefault(name, value)
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in _RAW if pair[0] not in said)]
             await send(message)
 
         await self._app(scope, receive, send_safely)
