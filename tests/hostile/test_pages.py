@@ -63,7 +63,9 @@ HEADERS: Final[Mapping[str, tuple[bytes, bytes]]] = {
 BODIES: Final = (b"&&&===", b"%", b"\xff\xfe", b"csrf", b"a=1&" * 1000, b'{"login": "x"}', b"csrf=%00&csrf=%ED%A0%80")
 #: Read by pages, but on none of their forms.
 ELSEWHERE: Final = ("next", "page", "version", "done", "told")
-MIXED: Final = 4
+#: Of the headers and of the bodies each page gets others.
+SOME: Final = 3
+MIXED: Final = 2
 AT_ONCE: Final = 4
 #: Of a form or a query here: h11 and `BodyLimit` refuse one of more than 64 KiB without reading it.
 LONGEST: Final = 30_000
@@ -234,10 +236,10 @@ def requests(page: Page, person: Person, values: Mapping[str, str], csrf: str) -
     def form(fields: str) -> bytes | None:
         return f"csrf={csrf}&{fields}".encode() if page.method == "POST" else None
 
-    for what, header in HEADERS.items():
+    for what, header in chance.sample([*HEADERS.items()], SOME):
         yield Asked(what, own, body=form(urlencode(person.fields)), headers=[header])
     if page.method == "POST":
-        for body in BODIES:
+        for body in chance.sample(BODIES, SOME):
             yield Asked(f"a body that begins with {body[:10]!r}", own, body=(form("") or b"") + body)
     for what, value in hostile(page):
         for name in values.keys() & set(re.findall(r"{(\w+)}", page.path)):
