@@ -5,6 +5,7 @@ it drops what it had in hand, and the next commit would pass over that. So every
 each partition is read by itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -42,13 +43,28 @@ async def poll(
         if isinstance(error, KafkaError) and not isinstance(error, CorruptRecordException | UnsupportedCodecError):
             # Of the broker, not of bytes: nothing was handed out.
             raise
-        return await _each_by_itself(consumer, await begins(), max_records)
+        return await _each_by_itself(consumer, await _gone_back(consumer, begins), max_records)
     return polled
 
 
+async def _gone_back(
+    consumer: AIOKafkaConsumer, begins: Callable[[], Awaitable[Mapping[TopicPartition, int]]]
+) -> Mapping[TopicPartition, int]:
+    """Where each partition stands again. Never given up: what was dropped would be passed over."""
+    while True:
+        try:
+            places = await begins()
+            for partition, begin in places.items():
+                consumer.seek(partition, begin)
+        except KafkaError as error:
+            # The broker is away, or gave a partition to somebody else meanwhile.
+            log.warning("poll.retrying", error=type(error).__name__)
+            await asyncio.sleep(1)
+        else:
+            return places
+
+
 async def _each_by_itself(consumer: AIOKafkaConsumer, begins: Mapping[TopicPartition, int], most: int) -> Polled:
-    for partition, begin in begins.items():
-        consumer.seek(partition, begin)
     ends = await consumer.end_offsets(list(begins))
     polled: Polled = {}
     failed: Exception | None = None
