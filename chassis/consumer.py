@@ -153,7 +153,6 @@ class Consumer:
         self._stopping.set()
 
     async def take(self, records: Sequence[ConsumerRecord]) -> None:
-        self._progress.beat()
         started = time.monotonic()
         try:
             await self._until_durable(self._take_together, records)
@@ -172,6 +171,7 @@ class Consumer:
         give_back_at = time.monotonic() + RETRY_SECONDS
         delay = 0.1
         while True:
+            self._progress.beat()
             try:
                 await attempt(records)
             except (Refused, *REFUSED):
@@ -190,7 +190,6 @@ class Consumer:
                     async with asyncio.timeout(delay):
                         await self._stopping.wait()
                 delay = min(delay * 2, 5.0)
-                self._progress.beat()
             else:
                 return
 
@@ -311,8 +310,8 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         # FastStream's own asks for a while, and then sleeps for as long: what comes then waits, and who is idle turns
         # twenty times a second.
         found: Polled = {}
+        begins = partial(_committed, consumer)
         while not found:
-            begins = partial(_committed, consumer)
             found = await poll(consumer, timeout_ms=1000, max_records=batch_records, begins=begins)
         return tuple(chain.from_iterable(found.values()))
 

@@ -6,8 +6,8 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from typing import Any, Final
+from collections.abc import Collection, Coroutine, Iterator
+from typing import Any, Final, NoReturn
 
 import structlog
 
@@ -17,6 +17,7 @@ log = structlog.get_logger()
 EXIT_BROKEN: Final = 70
 #: How many things come between two looks for cycles.
 _SELDOM: Final = (10_000, 10, 10)
+WATCH_SECONDS: Final = 10.0
 
 
 def settle() -> None:
@@ -82,12 +83,28 @@ class Background:
 
     def _finished(self, task: "asyncio.Task[Any]", *, may_end: bool) -> None:
         self._tasks.discard(task)
-        if self._stopping or task.cancelled():
+        if self._stopping:
             return
-        error = task.exception()
+        # Cancelled by nobody of ours: a library's own cancellation that came out of it.
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None and may_end:
             return
-        # Half a service is worse than none: nobody would notice that mails stopped.
-        log.critical("background.ended", task=task.get_name(), error=repr(type(error).__name__), exc_info=error)
-        sys.stdout.flush()
-        os._exit(EXIT_BROKEN)
+        _end("background.ended", task=task.get_name(), error=type(error).__name__, exc_info=error)
+
+
+async def watch(progresses: Collection[Progress], *, every_seconds: float = WATCH_SECONDS) -> None:
+    """End the process when a part of it hangs: neither Compose nor a supervisor looks at its liveness."""
+    stale: set[str] = set()
+    while True:
+        await asyncio.sleep(every_seconds)
+        was_stale, stale = stale, {progress.name for progress in progresses if progress.is_stale}
+        # Seen twice: in a process that was frozen, all parts move before the second look.
+        if hanging := stale & was_stale:
+            _end("background.hangs", parts=sorted(hanging))
+
+
+def _end(event: str, **why: Any) -> NoReturn:
+    """Half a service is worse than none: nobody would notice that mails stopped."""
+    log.critical(event, **why)
+    sys.stdout.flush()
+    os._exit(EXIT_BROKEN)

@@ -35,6 +35,9 @@ IDLE_POLL_SECONDS: Final = 0.25
 STANDBY_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 3.0
 IDLE_SESSION_TIMEOUT: Final = "15s"
+#: A client whose broker goes away while it starts would try for ever, and nobody would see the relay move.
+START_SECONDS: Final = 30.0
+END_SECONDS: Final = 5.0
 
 SELECT_OLDEST = "SELECT id, topic, key, value, headers FROM outbox ORDER BY id LIMIT $1"
 DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -96,7 +99,8 @@ class Relay:
                 max_batch_size=MAX_EVENT_BYTES,
             )
             try:
-                await producer.start()
+                async with asyncio.timeout(START_SECONDS):
+                    await producer.start()
                 log.info("relay.leading", service=self._outbox.service)
                 while True:
                     await self._publish_oldest(connection, producer)
@@ -153,5 +157,8 @@ async def _end(producer: AIOKafkaProducer) -> None:
     producer._closed = True  # noqa: SLF001 - nothing public ends one without flushing it
     for end in (producer._sender.close, producer.client.close):  # noqa: SLF001
         with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(5):
-                await end()
+            async with asyncio.timeout(END_SECONDS):
+                # Gathered: a sender that is cancelled before its first step raises that in whoever waits for it.
+                ended: BaseException | None = (await asyncio.gather(end(), return_exceptions=True))[0]
+                if isinstance(ended, Exception):
+                    raise ended

@@ -21,7 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chassis import migrations
 from chassis.clock import Clock, SystemClock
 from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
-from chassis.lifecycle import Background, Progress, settle
+from chassis.lifecycle import Background, Progress, settle, watch
 from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
@@ -226,6 +226,7 @@ class _Running:
         runtime.pool = pool
         if not self.works:
             return
+        self.background.start("watch", watch(self.progresses))
         for task in self.service.tasks:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
         kafka = settings.kafka(runtime.service)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from chassis.dead_letters import letter
 from chassis.lifecycle import Progress
@@ -187,6 +188,28 @@ async def test_a_relay_that_begins_anew_leaves_no_producer_behind_that_repeats_o
     assert first_seen(await topic.until(2, 60)) == ["before", "waits"]
     await eventually(lambda: is_empty(intake_pool))
     assert [record.value for record in topic.records].count(b"waits") == 1
+
+
+async def test_a_session_that_ends_while_the_producer_starts_ends_no_relay(
+    relay, topic, intake_pool, outbox, *, databases, monkeypatch
+):
+    start = AIOKafkaProducer.start
+    is_lost = asyncio.Event()
+
+    async def lose_the_session_meanwhile(producer):
+        if not is_lost.is_set():
+            is_lost.set()
+            await databases.end_sessions("only")
+        await start(producer)
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", lose_the_session_meanwhile)
+    await add(intake_pool, outbox, "waits")
+
+    task = relay("only")
+
+    assert first_seen(await topic.until(1)) == ["waits"]
+    assert is_lost.is_set()
+    assert not task.done()
 
 
 def producers():

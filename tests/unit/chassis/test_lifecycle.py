@@ -1,13 +1,16 @@
 """Liveness is one's own progress; a day is a day in Japan."""
 
+import asyncio
 import contextlib
 import gc
 from datetime import UTC, date, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from chassis.clock import SystemClock, day_in_japan
-from chassis.lifecycle import Progress, settled
+from chassis.lifecycle import EXIT_BROKEN, Background, Progress, settled, watch
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -43,6 +46,87 @@ def test_what_rests_may_be_silent(at):
     at(1000.0)
 
     assert not progress.is_stale
+
+
+class Ended(BaseException):
+    """Instead of the process."""
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """With which codes the process would have ended."""
+    codes = []
+
+    def exit_(code):
+        codes.append(code)
+        raise Ended
+
+    monkeypatch.setattr("chassis.lifecycle.os._exit", exit_)
+    return codes
+
+
+async def nothing():
+    pass
+
+
+async def fails():
+    raise ZeroDivisionError
+
+
+async def is_cancelled_by_a_library():
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("work", [nothing, fails, is_cancelled_by_a_library])
+async def test_background_work_that_ends_by_itself_ends_the_process(exits, work):
+    loop, raised = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: raised.append(type(context["exception"])))
+    background = Background()
+
+    background.start("work", work())
+
+    await eventually(lambda: exits == [EXIT_BROKEN])
+
+
+async def test_background_work_that_may_end_and_what_is_stopped_end_nothing(exits):
+    background = Background()
+    background.start("once", nothing(), ends=True)
+    background.start("for ever", asyncio.Event().wait())
+
+    await background.stop()
+
+    assert exits == []
+
+
+async def test_a_part_that_hangs_ends_the_process(exits):
+    moves, hangs = Progress("moves", stale_after_seconds=60), Progress("hangs", stale_after_seconds=0)
+    moves.beat()
+    hangs.beat()
+
+    with pytest.raises(Ended), capture_logs() as told:
+        await watch([moves, hangs], every_seconds=0.001)
+
+    assert exits == [EXIT_BROKEN]
+    assert told == [{"event": "background.hangs", "parts": ["hangs"], "log_level": "critical"}]
+
+
+async def test_who_was_frozen_and_moves_again_is_not_ended(exits):
+    progress = Progress("relay", stale_after_seconds=0)
+    looked = []
+
+    class Thawed(list):
+        def __iter__(self):
+            looked.append(progress.is_stale)
+            yield from super().__iter__()
+            progress.rest()
+
+    progress.beat()
+    watching = asyncio.create_task(watch(Thawed([progress]), every_seconds=0.001))
+    await eventually(lambda: len(looked) > 2)
+    watching.cancel()
+
+    assert looked[:2] == [True, False]
+    assert exits == []
 
 
 @pytest.mark.parametrize(
