@@ -129,11 +129,11 @@ class Keeper:
         self._enter(Stage.FAILING if self._failures >= _PATIENCE else Stage.STARTING)
 
     def _enter(self, stage: Stage) -> None:
-        if stage is Stage.STARTING and self._failures >= _PATIENCE:
-            return
         if stage is Stage.READY:
             self.status.message = ""
-        self.status.stage, self.status.since = stage, time.time()
+        # What fails again and again is failing until it is ready, also while it starts once more.
+        if stage is not Stage.STARTING or self._failures < _PATIENCE:
+            self.status.stage, self.status.since = stage, time.time()
         self._changed()
 
     def _send(self, number: int) -> None:

@@ -55,7 +55,7 @@ async def _neighbour_is_killed(stack: WiredStack, dice: random.Random) -> str:
 
 
 @contextmanager
-def _deadly(stack: WiredStack, step: Step, side: Side) -> Iterator[Tripwire]:
+def deadly(stack: WiredStack, step: Step, side: Side) -> Iterator[Tripwire]:
     """Who comes to the step dies there."""
 
     def pull() -> None:
@@ -74,7 +74,7 @@ def _deadly(stack: WiredStack, step: Step, side: Side) -> Iterator[Tripwire]:
 async def _service_is_killed_at_a_step(stack: WiredStack, dice: random.Random) -> str:
     step = dice.choice([step for steps in STEPS.values() for step in steps if step.number != VIEW])
     side = dice.choice(SIDES)
-    with _deadly(stack, step, side) as tripwire, suppress(TimeoutError):
+    with deadly(stack, step, side) as tripwire, suppress(TimeoutError):
         async with asyncio.timeout(STEP_SECONDS):
             await tripwire.fired.wait()
     return f"{step}, {side}: {'fired' if tripwire.fired.is_set() else 'did not come'}"
@@ -209,7 +209,7 @@ async def _release_is_replaced(stack: WiredStack, dice: random.Random) -> str:
     is_deploy = stack.release_of(service) != stack.newer
     release = stack.newer if is_deploy else CLONE
     async with stack.second(service, release=release):
-        with _deadly(stack, step, side) if is_deadly else nullcontext() as tripwire:
+        with deadly(stack, step, side) if is_deadly else nullcontext() as tripwire:
             await asyncio.sleep(seconds)
         stack.point(service, release)
         old = stack.part(service).pid

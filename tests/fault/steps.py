@@ -1,10 +1,14 @@
 """The moments at which a service may die: the steps of docs/the-flow.md, as they pass on its lines."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.support.wires import PostgresWire, SmtpWire
 
+#: By default every service is killed at one of its steps after the other, in one load, and one while it migrates; `make
+#: fault` tries each step by itself, too, and all services.
+EACH: Final = bool(os.environ.get("AKASHI_FAULT_EACH_STEP"))
 #: Happens only when a process starts, and its release has migrations that were not applied.
 STARTING: Final = 0
 #: Happens only when a purchaser looks a certificate up.

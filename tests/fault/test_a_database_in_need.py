@@ -1,5 +1,6 @@
-"""PostgreSQL without a connection to spare, and without a byte: what was accepted comes to its end, nothing comes twice."""
+"""PostgreSQL without a connection to spare, without a byte, and restarted: what was accepted comes to its end, nothing comes twice."""
 
+import signal
 import uuid
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ DISK_FULL: Final = "DiskFullError"
 NO_SPACE: Final = "No space left on device"
 REFUSALS: Final = 5
 SAID_SECONDS: Final = 60
+#: Applications from one restart to the next.
+BETWEEN: Final = 12
 
 
 def _times(stack: RunningStack, part: str, words: str) -> int:
@@ -75,3 +78,22 @@ async def test_a_full_disk_loses_nothing_and_with_room_again_everything_goes_on(
             await eventually(was_told, SAID_SECONDS)
 
     await settled(wired, contractor, sent, mails_before, tmp_path, strikes=1)
+
+
+async def test_a_database_that_is_restarted_under_load_loses_nothing(wired: WiredStack, tmp_path: Path) -> None:
+    contractor = await wired.contractor(f"restarted-{uuid.uuid4().hex[:8]}")
+    mails_before = await wired.mails_by_message_id()
+    sent, restarts = Sent(), 3
+
+    def has_come(count: int) -> bool:
+        return len(sent.ends) >= count
+
+    async with steady_load(contractor, sent):
+        for _ in range(restarts):
+            old, accepted = wired.part("postgres").pid, len(sent.ends)
+            # As `pg_ctl restart` does: every session is told to go, what is there is written down.
+            wired.kill("postgres", signal.SIGINT)
+            await eventually(partial(wired.has_another, "postgres", old), SAID_SECONDS)
+            await eventually(partial(has_come, accepted + BETWEEN), SAID_SECONDS)
+
+    await settled(wired, contractor, sent, mails_before, tmp_path, strikes=restarts)

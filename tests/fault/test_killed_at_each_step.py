@@ -4,7 +4,6 @@ A tripwire on the service's line to database, broker or mail server sees the mom
 """
 
 import asyncio
-import os
 import uuid
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -16,15 +15,12 @@ import pytest
 
 from tests.fault.load import Sent, steady_load
 from tests.fault.settling import settled
-from tests.fault.steps import STEPS, VIEW, Step
+from tests.fault.steps import EACH, STEPS, VIEW, Step
 from tests.support.kafka import bury
 from tests.support.lines import SIDES, Side
 from tests.support.running import Client, eventually
 from tests.support.wired import WiredStack
 
-#: By default every service is killed at one of its steps after the other, in one load; `make fault` tries each step by
-#: itself, too.
-EACH: Final = bool(os.environ.get("AKASHI_FAULT_EACH_STEP"))
 FIRES_SECONDS: Final = 60
 
 

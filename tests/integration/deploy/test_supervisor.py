@@ -139,6 +139,24 @@ async def test_a_process_that_ends_at_every_start_is_reported_with_what_it_said(
     assert "no such setting" in part.message
 
 
+async def test_a_process_that_failed_often_is_named_while_it_starts_once_more(
+    state: Path, supervise: Supervise
+) -> None:
+    command = stand_in("service", state).command
+    may_live = state / "may live"
+    supervise(
+        stand_in(
+            "service", state, command=lambda: command() if may_live.exists() else ["false"], is_ready=lambda: False
+        )
+    )
+    await eventually(lambda: part_of(state).stage is Stage.FAILING)
+
+    may_live.touch()
+
+    await eventually(lambda: part_of(state).pid)
+    assert part_of(state).stage is Stage.FAILING
+
+
 async def test_a_process_that_ignores_the_request_is_ended_by_force(state: Path, supervise: Supervise) -> None:
     deaf = _PROGRAM.replace("signal.signal(signal.SIGTERM, end)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     command = [sys.executable, "-c", deaf, "service", str(state)]
