@@ -3,8 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from tests.support.builders import a_performance, an_advance_payment, an_application_form
@@ -15,14 +15,18 @@ WORKERS = 12
 
 @dataclass
 class Sent:
-    """What was answered with 202, and what must come of it."""
+    """What was answered, and what must come of it."""
 
     #: Application id → product → the status it must end with.
     ends: dict[str, dict[str, str]] = field(default_factory=dict)
     #: Application id → whom its letters go to, where any are wished.
     letters_to: dict[str, str] = field(default_factory=dict)
     wished_mails: int = 0
-    #: When the last 202 came, by the wall clock.
+    #: Application id → what contractor and desk wrote about it.
+    written: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: Contract number → look-ups that were answered with it.
+    opened: Counter[str] = field(default_factory=Counter)
+    #: When the last application was answered, or decided by a person, by the wall clock.
     answered_at: float = 0.0
     #: How long the slowest application was sent again and again until its 202.
     longest_wait_seconds: float = 0.0
@@ -31,6 +35,8 @@ class Sent:
         self.ends |= other.ends
         self.letters_to |= other.letters_to
         self.wished_mails += other.wished_mails
+        self.written |= other.written
+        self.opened += other.opened
         self.answered_at = max(self.answered_at, other.answered_at)
         self.longest_wait_seconds = max(self.longest_wait_seconds, other.longest_wait_seconds)
 
@@ -105,27 +111,3 @@ async def mails_told(contractor: Client, outcome: str) -> int:
     """How many of a contractor's guarantees show that mail outcome."""
     guarantees = await contractor.all_items("/api/guarantees")
     return sum((guarantee["mail"] or {}).get("outcome") == outcome for guarantee in guarantees)
-
-
-@asynccontextmanager
-async def steady_load(
-    contractor: Client, sent: Sent, *, round_of: int = 6, every_seconds: float = 1
-) -> AsyncIterator[None]:
-    """Applications come in, a round each second, as long as the block lasts; every one is answered in the end."""
-    over = asyncio.Event()
-
-    async def go_on() -> None:
-        while True:
-            await send(contractor, round_of, sent=sent)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every_seconds):
-                    await over.wait()
-            if over.is_set():
-                return
-
-    sending = asyncio.create_task(go_on())
-    try:
-        yield
-    finally:
-        over.set()
-        await sending

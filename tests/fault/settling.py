@@ -88,6 +88,7 @@ async def settled(
     applications = await contractor.all_items("/api/applications")
     assert len(applications) == len(sent.ends), "an application nobody was told of"
     _are_letters_of(guarantees, sent, mails)
+    await _people_were_told_the_truth(stack, contractor, sent)
     copies = Counter(mail.message_id for mail in mails)
     assert len(copies) == sent.wished_mails + mails_to_the_office, "every wished mail, and no other"
     assert figures.mails_doubled <= SENDERS * strikes, f"more than {strikes} strikes explain"
@@ -142,6 +143,18 @@ def _figures(
         seconds_late=max([0.0, *(mail.came_at - sent.answered_at for mail in mails)]),
         longest_wait=sent.longest_wait_seconds,
     )
+
+
+async def _people_were_told_the_truth(stack: RunningStack, contractor: Client, sent: Sent) -> None:
+    """What was written is there once, at both ends; each look-up is counted where the contractor sees it."""
+    ends = {"/api": contractor, "/api/desk": await stack.desk("toto")} if sent.written else {}
+    for prefix, reader in ends.items():
+        for application_id, texts in sent.written.items():
+            found = (await reader.document(f"{prefix}/applications/{application_id}/messages"))["items"]
+            assert Counter(message["text"] for message in found) == dict.fromkeys(texts, 1), application_id
+    for number, times in sent.opened.items():
+        seen = (await contractor.document(f"/api/guarantees/{number}"))["views"]
+        assert seen >= times, f"{number} was opened {times} times, and the contractor sees {seen}"
 
 
 def _are_letters_of(guarantees: list[Document], sent: Sent, mails: list[Mail]) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from deploy.local.stack import SERVICES
 from deploy.local.status import Stage
-from tests.fault.load import Sent, steady_load
+from tests.fault.load import Sent
 from tests.fault.need import filled
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.running import eventually
 from tests.support.wired import WiredStack

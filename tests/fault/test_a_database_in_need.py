@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from deploy.local.stack import SERVICES
-from tests.fault.load import Sent, steady_load
+from tests.fault.load import Sent
 from tests.fault.need import all_connections, filled
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.running import Client, RunningStack, eventually
 from tests.support.wired import WiredStack

@@ -12,7 +12,8 @@ import pytest
 from console import store
 from deploy.local.stack import SERVICES
 from reference import reader
-from tests.fault.load import Sent, send, steady_load
+from tests.fault.load import Sent, send
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.running import Client, events_told, eventually
 from tests.support.wired import WiredStack

@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from deploy.local.stack import SERVICES
-from tests.fault.load import Sent, has_come_to_its_end, send, steady_load
+from tests.fault.load import Sent, has_come_to_its_end, send
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.kafka import members_of
 from tests.support.running import eventually

@@ -13,7 +13,8 @@ from typing import Final
 
 import pytest
 
-from tests.fault.load import Sent, steady_load
+from tests.fault.load import Sent
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.fault.steps import EACH, STEPS, VIEW, Step
 from tests.support.kafka import bury

@@ -13,7 +13,8 @@ import pytest
 from console import store
 from deploy.local.stack import SERVICES
 from tests.fault.faults import deadly
-from tests.fault.load import Sent, steady_load
+from tests.fault.load import Sent
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.fault.steps import EACH, Step, migrating
 from tests.support import tomorrow

@@ -14,7 +14,8 @@ from typing import Any, Final
 import pytest
 
 from deploy.local.stack import SERVICES
-from tests.fault.load import Sent, send, steady_load
+from tests.fault.load import Sent, send
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.kafka import members_of
 from tests.support.lines import SIDES, Line, Side

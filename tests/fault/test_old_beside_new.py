@@ -14,7 +14,8 @@ from console.kafka_reading import open_reader
 from deploy.local.stack import SERVICES
 from deploy.local.state import CLONE
 from schemas import topics
-from tests.fault.load import Sent, has_come_to_its_end, send, steady_load
+from tests.fault.load import Sent, has_come_to_its_end, send
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support import tomorrow
 from tests.support.kafka import members_of

@@ -16,7 +16,8 @@ from console.dead_letters import letters_of
 from schemas import topics
 from tests.fault.faults import some_fault
 from tests.fault.garbage import readers_of
-from tests.fault.load import Sent, steady_load
+from tests.fault.load import Sent
+from tests.fault.people import steady_load
 from tests.fault.settling import HAPPENED, settled
 from tests.support import tomorrow
 from tests.support.running import eventually

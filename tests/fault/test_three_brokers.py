@@ -11,7 +11,8 @@ from console.kafka_reading import open_admin
 from console.topic_check import check_topics
 from deploy.secrets import make_secrets
 from schemas import topics
-from tests.fault.load import Sent, has_come_to_its_end, send, steady_load
+from tests.fault.load import Sent, has_come_to_its_end, send
+from tests.fault.people import steady_load
 from tests.fault.settling import settled
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.running import RunningStack, eventually, running_stack
