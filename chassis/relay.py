@@ -88,6 +88,8 @@ class Relay:
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
                 self._progress.beat()
+                # Another publishes what waits, and says whether it can.
+                self.is_overdue = False
                 await asyncio.sleep(STANDBY_SECONDS)
             OUTBOX_PENDING.set(await connection.fetchval(COUNT))
             producer = AIOKafkaProducer(
