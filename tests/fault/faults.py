@@ -28,7 +28,8 @@ from tests.support.wires import SmtpWire
 
 Fault = Callable[[WiredStack, random.Random], Awaitable[str]]
 
-NEIGHBOURS: Final = ("kafka", "postgres", "smtp")
+#: At the far end of a line; of a service, callers are at the near one.
+NEIGHBOURS: Final = ("kafka", "postgres", "smtp", "witness", "intake", "issuer", "registry")
 #: A step of a service that has nothing to do is not waited for.
 STEP_SECONDS: Final = 15.0
 #: Of the deploys: in so many, the first process that makes tables dies of it.

@@ -117,6 +117,11 @@ class People:
         return await self.contractor.document(f"/api/guarantees/{number}")
 
 
+async def people_of(contractor: Client, sent: Sent) -> People:
+    stack = contractor.stack
+    return People(contractor, await stack.desk("toto"), await stack.purchaser("tochigi"), sent)
+
+
 @asynccontextmanager
 async def steady_load(
     contractor: Client, sent: Sent, *, round_of: int = 6, every_seconds: float = 1
@@ -125,9 +130,7 @@ async def steady_load(
 
     Everything is answered in the end, and noted in `sent`.
     """
-    stack = contractor.stack
-    people = People(contractor, await stack.desk("toto"), await stack.purchaser("tochigi"), sent)
-    over = asyncio.Event()
+    people, over = await people_of(contractor, sent), asyncio.Event()
 
     async def applications() -> None:
         while True:

@@ -1,4 +1,6 @@
-"""Networks that break, swallow and crawl, between each service and each of its neighbours: nothing is lost or doubled."""
+"""Networks that break, swallow and crawl, between each service and each of its neighbours, and whoever calls: nothing is
+lost or doubled.
+"""
 
 import asyncio
 import itertools
@@ -8,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +18,12 @@ import pytest
 
 from deploy.local.stack import SERVICES
 from tests.fault.load import Sent, send
-from tests.fault.people import steady_load
+from tests.fault.people import people_of, steady_load
 from tests.fault.settling import settled
 from tests.support.kafka import members_of
 from tests.support.lines import SIDES, Line, Side
 from tests.support.running import Client, eventually
-from tests.support.wired import WiredStack
+from tests.support.wired import CALLERS, WiredStack
 from tests.support.wires import SmtpWire
 
 #: What passes on a line while its service works.
@@ -28,6 +31,10 @@ WORK: Final = {
     "kafka": (("Produce",), ("Fetch",), ("OffsetCommit",)),
     "postgres": (("INSERT INTO",), ("COMMIT", "INSERT INTO")),
     "smtp": (("RCPT",), (SmtpWire.LETTER,)),
+    "witness": (("POST",),),
+    "intake": (("POST /api/applications ",), ("/messages",), ("/withdrawal",)),
+    "issuer": (("/messages",), ("/accept",), ("/return",)),
+    "registry": (("/lookup",),),
 }
 FIRES_SECONDS: Final = 60
 #: A session of the group ends after 10 s, one of an idle relay after 15 s, with a transaction open after 10 s.
@@ -84,13 +91,26 @@ async def _relays_let_go(stack: WiredStack) -> bool:
         return bool(await connection.fetchval("SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'"))
 
 
+def _gave_up(line: tuple[str, str], in_flight: int, stack: WiredStack) -> bool:
+    """Whether somebody asks again: more came than could have been about to."""
+    return stack.line(*line).came_in_vain > in_flight
+
+
 @pytest.mark.parametrize(
-    ("neighbour", "side", "the_server_let_go"),
-    [("kafka", "before", _groups_let_go), ("postgres", "after", _relays_let_go)],
-    ids=["kafka", "postgres"],
+    ("neighbour", "side", "they_let_go"),
+    [
+        ("kafka", "before", _groups_let_go),
+        ("postgres", "after", _relays_let_go),
+        ("witness", "before", partial(_gave_up, ("registry", "witness"), 0)),
+        # Of a round of applications, five may not have been sent yet; and what people do.
+        ("intake", "after", partial(_gave_up, (CALLERS, "intake"), 6)),
+        ("issuer", "after", partial(_gave_up, (CALLERS, "issuer"), 0)),
+        ("registry", "after", partial(_gave_up, (CALLERS, "registry"), 0)),
+    ],
+    ids=["kafka", "postgres", "witness", "intake", "issuer", "registry"],
 )
 async def test_a_line_that_swallows_everything_loses_nothing(
-    case: Case, neighbour: str, side: Side, the_server_let_go: Callable[[WiredStack], Any]
+    case: Case, neighbour: str, side: Side, they_let_go: Callable[[WiredStack], Any]
 ) -> None:
     sent = Sent()
 
@@ -100,8 +120,8 @@ async def test_a_line_that_swallows_everything_loses_nothing(
             tripwire = line.trip(*WORK[neighbour][0], side=side, pull=line.swallow, then="goes on")
             await eventually(tripwire.fired.is_set, FIRES_SECONDS)
         began = time.monotonic()
-        # Longer than the server believes in a client that says nothing; what is held back arrives after that.
-        await eventually(lambda: the_server_let_go(case.stack), SESSIONS_END_SECONDS, every_seconds=0.5)
+        # Longer than the other end believes in who says nothing; what is held back arrives after that.
+        await eventually(lambda: they_let_go(case.stack), SESSIONS_END_SECONDS, every_seconds=0.5)
         await asyncio.sleep(max(0.0, began + SWALLOWED_SECONDS - time.monotonic()))
         case.stack.mend()
 
@@ -115,7 +135,10 @@ async def test_lines_that_crawl_lose_nothing(case: Case) -> None:
         line.slow(latency_seconds=LATENCY_SECONDS, bytes_per_second=BYTES_PER_SECOND)
     before = [(line.pieces, line.bytes, line.seconds) for line in lines]
 
-    await case.settled(await send(case.contractor, 6))
+    sent = Sent()
+    people = await people_of(case.contractor, sent)
+    await asyncio.gather(send(case.contractor, 6, sent=sent), people.one_round())
+    await case.settled(sent)
 
     for line, (pieces, size, seconds) in zip(lines, before, strict=True):
         crawled = (line.pieces - pieces) * LATENCY_SECONDS + (line.bytes - size) / BYTES_PER_SECOND

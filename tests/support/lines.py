@@ -134,6 +134,8 @@ class Line:
         self._passes.set()
         self._latency_seconds = 0.0
         self._bytes_per_second = float("inf")
+        #: Connections that were opened since it swallows.
+        self.came_in_vain = 0
         #: What has travelled so far, in how many pieces, and how long these were under way.
         self.pieces = 0
         self.bytes = 0
@@ -172,6 +174,7 @@ class Line:
 
     def swallow(self) -> None:
         """Everything is accepted and nothing arrives, until `mend`; then it does, as late as it is."""
+        self.came_in_vain = 0
         self._passes.clear()
 
     def slow(self, *, latency_seconds: float, bytes_per_second: float) -> None:
@@ -209,6 +212,7 @@ class Line:
             connection.reset()
             return
         self._connections.add(connection)
+        self.came_in_vain += not self._passes.is_set()
         try:
             await connection.run()
         except OSError:

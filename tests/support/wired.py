@@ -1,4 +1,6 @@
-"""The whole stack, each service with a line of its own to each of its neighbours: `stack.line("issuer", "kafka")`."""
+"""The whole stack, each service with a line of its own to each of its neighbours: `stack.line("issuer", "kafka")`; and
+whoever calls, with one to each service: `stack.line("callers", "issuer")`.
+"""
 
 import asyncio
 import json
@@ -29,7 +31,7 @@ from tests.support.stack import in_containers, open_folder
 from tests.support.waiting import eventually
 from tests.support.wall_clocks import WallClock, library
 from tests.support.wired_supervisor import RELEASES, Wiring
-from tests.support.wires import KafkaWire, PostgresWire, SmtpWire, Wire
+from tests.support.wires import HttpWire, KafkaWire, PostgresWire, SmtpWire, Wire
 
 #: Room for what WAL may take, and some.
 DISK_BYTES: Final = 800 * 1024 * 1024
@@ -41,11 +43,15 @@ DRAINED_SECONDS: Final = 90
 #: Kafka 4.3.1 that gets no room for the page of an index, where it still had some for the record, repeats offsets, and
 #: throws the segment away when it is started next. Without index entries, it notices at the record itself.
 NO_INDEX: Final = {"log.index.interval.bytes": 1 << 30}
+#: Everybody outside who calls a service, and whoever looks how it is.
+CALLERS: Final = "callers"
 #: Who speaks to whom, and how.
 LINES: Final[tuple[tuple[str, str, type[Wire]], ...]] = (
     *((service, "kafka", KafkaWire) for service in SERVICES),
     *((service, "postgres", PostgresWire) for service in SERVICES),
     ("notifier", "smtp", SmtpWire),
+    ("registry", "witness", HttpWire),
+    *((CALLERS, service, HttpWire) for service in ("intake", "issuer", "registry")),
 )
 
 
@@ -74,6 +80,10 @@ class WiredStack(RunningStack):
 
     def lines_to(self, neighbour: str) -> list[Line]:
         return [line for line in self.lines.values() if line.neighbour == neighbour]
+
+    def url(self, name: str) -> str:
+        line = self.lines.get((CALLERS, name))
+        return super().url(name) if line is None else f"http://127.0.0.1:{line.port}"
 
     def has_another(self, service: str, pid: int | None) -> bool:
         """Whether a process of the service runs, and not that one."""
@@ -248,17 +258,28 @@ def _wire(lines: dict[tuple[str, str], Line], environment: dict[str, str]) -> Wi
     taken = [int(port) for name, port in environment.items() if name.startswith("AKASHI_PORT_")]
     wiring = Wiring({service: {} for service in SERVICES}, {})
     for (service, neighbour), line in lines.items():
-        settings = wiring.settings[service]
-        match neighbour:
-            case "kafka":
-                line.upstream = free_port(taken=taken)
-                taken.append(line.upstream)
-                wiring.listeners[service] = (line.upstream, line.port)
-                settings["AKASHI_KAFKA_BOOTSTRAP"] = f"127.0.0.1:{line.port}"
-            case _:
-                line.upstream = int(environment[f"AKASHI_PORT_{neighbour.upper()}"])
-                settings[f"AKASHI_{neighbour.upper()}_PORT"] = str(line.port)
+        if neighbour == "kafka":
+            line.upstream = free_port(taken=taken)
+            taken.append(line.upstream)
+            wiring.listeners[service] = (line.upstream, line.port)
+        else:
+            line.upstream = int(environment[f"AKASHI_PORT_{neighbour.upper()}"])
+        if service != CALLERS:
+            wiring.settings[service] |= _leading_to(neighbour, line.port)
     return wiring
+
+
+def _leading_to(neighbour: str, port: int) -> dict[str, str]:
+    """What a service is told of its line."""
+    match neighbour:
+        case "kafka":
+            return {"AKASHI_KAFKA_BOOTSTRAP": f"127.0.0.1:{port}"}
+        case "witness":
+            return {
+                "AKASHI_WITNESSES": json.dumps([{"url": f"http://127.0.0.1:{port}", "key": "witness_verifier_key"}])
+            }
+        case _:
+            return {f"AKASHI_{neighbour.upper()}_PORT": str(port)}
 
 
 def _log(state: Path) -> Path:

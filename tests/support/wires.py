@@ -1,4 +1,4 @@
-"""What is being asked on a connection, and what was answered? As much of three protocols as a tripwire needs.
+"""What is being asked on a connection, and what was answered? As much of four protocols as a tripwire needs.
 
 Each wire is one connection's two directions. It cuts their bytes into whole messages, so that one can be withheld, and
 says of each what it asks for, or which ask it answers: a text to look for words in, empty where nobody cares.
@@ -180,3 +180,19 @@ class SmtpWire(Wire):
             last = line[self._CODE : self._CODE + 1] != b"-"
             self._in_letter = self._in_letter or line.startswith(b"354")
             yield line + b"\r\n", self._asked if last and line[:1] in b"23" else ""
+
+
+class HttpWire(Wire):
+    """Requests by their first line, one after the other; of an answer, its beginning."""
+
+    def __init__(self) -> None:
+        self._asked = ""
+
+    def asks(self, data: bytes) -> Iterator[Message]:
+        line, _, rest = data.partition(b"\r\n")
+        asked = line.decode(errors="replace") if rest and line.endswith(b" HTTP/1.1") else ""
+        self._asked = asked or self._asked
+        yield data, asked
+
+    def answers(self, data: bytes) -> Iterator[Message]:
+        yield data, self._asked if data.startswith(b"HTTP/1.1 2") else ""
