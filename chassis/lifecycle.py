@@ -1,4 +1,4 @@
-"""How background work is watched: a task that ends by itself ends its process, and progress is stamped."""
+"""How background work is watched: a task that ends by itself ends its process, and so does a part that hangs."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def settled() -> Iterator[None]:
 
 
 class Progress:
-    """When each part last moved. Liveness asks this, never a neighbour: a broker's outage restarts nobody."""
+    """When each part last moved. Liveness and `watch` ask this, and no neighbour: a broker's outage restarts nobody."""
 
     def __init__(self, name: str, *, stale_after_seconds: float) -> None:
         self.name = name
@@ -85,8 +85,12 @@ class Background:
         self._tasks.discard(task)
         if self._stopping:
             return
-        # Cancelled by nobody of ours: a library's own cancellation that came out of it.
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error: BaseException | None
+        try:
+            error = task.exception()
+        except asyncio.CancelledError as cancelled:
+            # A library's own: nobody here cancels before `stop`.
+            error = cancelled
         if error is None and may_end:
             return
         _end("background.ended", task=task.get_name(), error=type(error).__name__, exc_info=error)

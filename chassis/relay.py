@@ -15,7 +15,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from chassis.kafka import KafkaAccess
 from chassis.lifecycle import Progress
@@ -35,8 +35,9 @@ IDLE_POLL_SECONDS: Final = 0.25
 STANDBY_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 3.0
 IDLE_SESSION_TIMEOUT: Final = "15s"
-#: A client whose broker goes away while it starts would try for ever, and nobody would see the relay move.
-START_SECONDS: Final = 30.0
+#: A client whose broker goes away while it starts would try for ever, and nobody would see the relay move. Shorter than
+#: the session may be idle.
+START_SECONDS: Final = 10.0
 END_SECONDS: Final = 5.0
 
 SELECT_OLDEST = "SELECT id, topic, key, value, headers FROM outbox ORDER BY id LIMIT $1"
@@ -101,8 +102,7 @@ class Relay:
                 max_batch_size=MAX_EVENT_BYTES,
             )
             try:
-                async with asyncio.timeout(START_SECONDS):
-                    await producer.start()
+                await _start(producer)
                 log.info("relay.leading", service=self._outbox.service)
                 while True:
                     await self._publish_oldest(connection, producer)
@@ -150,6 +150,14 @@ class Relay:
                 OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()
         self.is_overdue = False
+
+
+async def _start(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await producer.start()
+    except TimeoutError:
+        raise KafkaTimeoutError from None
 
 
 async def _end(producer: AIOKafkaProducer) -> None:

@@ -170,7 +170,7 @@ def _contract(generate: Callable[[], dict[str, Any]], service: Service) -> Calla
 
 
 def serve(service: Service) -> None:
-    """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke."""
+    """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke or hung."""
     settings = service.runtime.settings
     try:
         settings.require_certificates()
@@ -226,7 +226,7 @@ class _Running:
         runtime.pool = pool
         if not self.works:
             return
-        self.background.start("watch", watch(self.progresses))
+        self.background.start("liveness", watch(self.progresses))
         for task in self.service.tasks:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
         kafka = settings.kafka(runtime.service)

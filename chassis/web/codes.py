@@ -35,7 +35,7 @@ def make_router(site: Site) -> APIRouter:
             if refused is not None:
                 told = "too-often" if refused is proofs.TOO_OFTEN else "wrong-password"
                 return visit.go(portal.path(f"account?done={told}"))
-            await visit.tx.execute(sessions.UPDATE_TOTP, visit.person.account_id, None, None, None)
+            await sessions.remove_code(visit.tx, visit.person.account_id)
             log.info("account.code_removed")
             return visit.go(portal.path("account?done=code-removed"))
 

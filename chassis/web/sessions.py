@@ -170,6 +170,12 @@ async def set_password(
     await tx.execute(UPSERT_SIGN_IN, account_id, login, password_hash, must_change, now)
 
 
+async def remove_code(tx: Transaction, account_id: UUID) -> bool:
+    """Let an account in by its password alone; whether it signs in on pages at all."""
+    done: str = await tx.execute(UPDATE_TOTP, account_id, None, None, None)
+    return done == "UPDATE 1"
+
+
 def attempt_subjects(address: str, login: str) -> dict[bytes, int]:
     """What signing in is counted under, and how many failures each bears: the address, and the name from there."""
     place = _place_of(address)

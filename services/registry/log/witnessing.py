@@ -4,7 +4,10 @@ C2SP tlog-witness. A witness tells which size it saw last, so nothing about it n
 """
 
 import asyncio
+import contextlib
 import http.client
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +32,10 @@ from transparency.witness import CONFLICT, COSIGNED, UNPROCESSABLE, AddCheckpoin
 
 log = structlog.get_logger()
 
+#: Of each step: connecting, or a byte that does not come.
 TIMEOUT_SECONDS: Final = 5.0
+#: Of all of it: who sends a byte from time to time holds nobody up either.
+ANSWER_SECONDS: Final = 20.0
 LONGEST_WAIT_SECONDS: Final = 30.0
 LONGEST_ANSWER: Final = 64 * 1024
 
@@ -141,6 +147,8 @@ def _post(url: str, body: bytes, ca_file: Path | None) -> tuple[int, str]:
     if parts.scheme == "https":
         context = trusting(ca_file)
         connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
+    late = threading.Timer(ANSWER_SECONDS, _hang_up, [connection])
+    late.start()
     try:
         connection.request("POST", f"{parts.path.rstrip('/')}/add-checkpoint", body)
         answer = connection.getresponse()
@@ -148,4 +156,11 @@ def _post(url: str, body: bytes, ca_file: Path | None) -> tuple[int, str]:
     except (OSError, http.client.HTTPException) as error:
         raise WitnessAway(f"{type(error).__name__}: {error}") from None
     finally:
+        late.cancel()
         connection.close()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)

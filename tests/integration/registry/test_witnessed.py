@@ -1,5 +1,7 @@
 """Somebody else sees our checkpoints, and neither their absence nor ours is anybody's delay."""
 
+import asyncio
+import contextlib
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -127,6 +129,26 @@ async def test_a_checkpoint_is_cosigned_and_served_so(registry, witnessing, witn
 
     signed = open_checkpoint(await served(registry), trust)
     assert (signed.checkpoint.size, set(signed.witnessed)) == (16, {witnessing.key.name})
+
+
+async def drip(reader, writer):
+    """An answer that never ends: a byte, long before anybody gives up, again and again."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+    with contextlib.suppress(ConnectionError):
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+
+async def test_who_answers_byte_by_byte_is_as_if_away(witnessing, grow, port, monkeypatch):
+    monkeypatch.setattr("services.registry.log.witnessing.ANSWER_SECONDS", 0.5)
+    await grow(3)
+
+    async with await asyncio.start_server(drip, "127.0.0.1", port):
+        async with asyncio.timeout(20):
+            with pytest.raises(WitnessAway):
+                await witnessing.ask()
 
 
 async def test_a_log_that_was_set_back_is_not_signed_on(witnessing, witness, grow):
