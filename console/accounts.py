@@ -200,6 +200,18 @@ async def set_sign_in(stack: Stack, account_id: UUID, *, login: str, password: s
     return chosen
 
 
+async def remove_code(stack: Stack, account_id: UUID) -> None:
+    """Let an account sign in on pages by its password alone: the device that showed its codes was lost.
+
+    Every browser of the account is signed out.
+    """
+    account = await find_account(stack, account_id)
+    async with store.connect(stack, account.service) as connection, connection.transaction():
+        if account.role not in SCOPES or not await sessions.remove_code(connection, account_id):
+            raise Problem(f"Account {account_id} has no log-in: `akashi accounts set-password` gives it one.")
+        await sessions.end_all(connection, account_id)
+
+
 async def issue_token(
     stack: Stack, account_id: UUID, *, label: str, days: int, service: str | None = None
 ) -> tuple[str, datetime]:

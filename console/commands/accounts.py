@@ -77,6 +77,18 @@ def set_password(
     print(run(accounts.set_sign_in(find_stack(kafka=False), account, login=login)))
 
 
+@app.command("remove-code")
+def remove_code(account: Annotated[UUID, typer.Argument(help="The account's id.", metavar="ACCOUNT")]) -> None:
+    """Let a person sign in without a code, who lost what showed theirs: make sure first that it is they who ask.
+
+    Every browser of the account is signed out. A new code is set up on its page パスワードとログイン.
+    """
+    from console import accounts
+
+    run(accounts.remove_code(find_stack(kafka=False), account))
+    print("Removed: the password alone opens the account now.", file=sys.stderr)
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List all accounts of the three services."""

@@ -8,6 +8,7 @@ import pytest
 from starlette.requests import Request
 
 from chassis.clock import SystemClock
+from chassis.web import sessions
 from chassis.web.problems import Problem as WebProblem
 from chassis.web.tokens import Principal, authenticate
 from console import store
@@ -122,6 +123,35 @@ def test_a_disabled_account_gets_no_token_and_its_tokens_let_nobody_in(akashi, r
     assert "is disabled" in akashi("tokens", "issue", "--account", account).stderr
     (listed,) = (one for one in json.loads(akashi("accounts", "list", "--json").stdout) if one["id"] == account)
     assert listed["disabled_at"] is not None
+
+
+async def rows_of(stack: Stack, account: str) -> tuple[bool, int]:
+    """Whether a code is asked for, and how many browsers are signed in."""
+    async with store.connect(stack, "registry") as connection:
+        has_code = await connection.fetchval(
+            "SELECT totp_ciphertext IS NOT NULL FROM sign_in WHERE account_id = $1", UUID(account)
+        )
+        return has_code, await connection.fetchval("SELECT count(*) FROM session WHERE account_id = $1", UUID(account))
+
+
+async def sign_in_with_a_code(stack: Stack, account: str) -> None:
+    now = SystemClock().now()
+    async with store.connect(stack, "registry") as connection:
+        await connection.execute(sessions.UPDATE_TOTP, UUID(account), b"nonce", b"secret", now)
+        await sessions.begin(connection, UUID(account), code_due=False, browser="test", now=now)
+
+
+def test_who_lost_their_code_is_let_in_without_by_the_operator_and_signed_out_everywhere(akashi, ready: Stack) -> None:
+    account = akashi("accounts", "add-purchaser", "--purchaser", "omitama", "--person", "丙").stdout.strip()
+    assert "has no log-in" in akashi("accounts", "remove-code", account).stderr
+    akashi("accounts", "set-password", account, "--login", "omitama-hei")
+    asyncio.run(sign_in_with_a_code(ready, account))
+    assert asyncio.run(rows_of(ready, account)) == (True, 1)
+
+    done = akashi("accounts", "remove-code", account)
+
+    assert done.exit_code == 0
+    assert asyncio.run(rows_of(ready, account)) == (False, 0)
 
 
 def test_a_contractor_has_several_people(akashi) -> None:
