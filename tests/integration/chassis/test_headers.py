@@ -55,6 +55,8 @@ async def test_every_page_forbids_what_it_does_not_need(
                 policy = answer.headers["content-security-policy"]
                 assert "default-src 'none'" in policy, address
                 assert "unsafe" not in policy, address
+                assert answer.headers["content-type"] == "text/html; charset=utf-8", address
+                assert answer.headers["referrer-policy"] == "same-origin", address
                 shown += answer.status_code == 200
             assert not _lacking(answer), address
     assert shown > 20
