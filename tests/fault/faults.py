@@ -28,7 +28,7 @@ from tests.support.wires import SmtpWire
 
 Fault = Callable[[WiredStack, random.Random], Awaitable[str]]
 
-#: At the far end of a line; of a service, callers are at the near one.
+#: Who is at the far end of a line; to a service, its callers are at the near end.
 NEIGHBOURS: Final = ("kafka", "postgres", "smtp", "witness", "intake", "issuer", "registry")
 #: A step of a service that has nothing to do is not waited for.
 STEP_SECONDS: Final = 15.0

@@ -3,7 +3,6 @@
 import asyncio
 import time
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -24,8 +23,8 @@ class Sent:
     wished_mails: int = 0
     #: Application id → what contractor and desk wrote about it.
     written: dict[str, tuple[str, str]] = field(default_factory=dict)
-    #: Contract number → look-ups that were answered with it.
-    opened: Counter[str] = field(default_factory=Counter)
+    #: Contract numbers of what purchasers opened.
+    opened: set[str] = field(default_factory=set)
     #: When the last application was answered, or decided by a person, by the wall clock.
     answered_at: float = 0.0
     #: How long the slowest application was sent again and again until its 202.
@@ -36,7 +35,7 @@ class Sent:
         self.letters_to |= other.letters_to
         self.wished_mails += other.wished_mails
         self.written |= other.written
-        self.opened += other.opened
+        self.opened |= other.opened
         self.answered_at = max(self.answered_at, other.answered_at)
         self.longest_wait_seconds = max(self.longest_wait_seconds, other.longest_wait_seconds)
 

@@ -37,9 +37,9 @@ class People:
         accepted, returned, withdrawn, contested = [await self._apply() for _ in range(4)]
         await asyncio.gather(*(self._waits(each) for each in (accepted, returned, withdrawn, contested)))
         await self._write(accepted)
-        await self._decide(accepted, "accept")
-        await self._decide(returned, "return")
-        await self._withdraw(withdrawn)
+        assert await self._decide(accepted, "accept")
+        assert await self._decide(returned, "return")
+        assert await self._withdraw(withdrawn)
         decided, _ = await asyncio.gather(self._decide(contested, "accept"), self._withdraw(contested))
         self._ends(accepted, "issued")
         self._ends(returned, "returned")
@@ -92,10 +92,12 @@ class People:
         assert answer.status_code in {httpx.codes.OK, httpx.codes.CONFLICT}, answer.text
         return answer.is_success
 
-    async def _withdraw(self, application_id: str) -> None:
+    async def _withdraw(self, application_id: str) -> bool:
+        """Whether it was not decided yet."""
         path = f"/api/applications/{application_id}/withdrawal"
         answer = await self.contractor.call("POST", path, None, **{"Idempotency-Key": uuid.uuid4().hex})
         assert answer.status_code in {httpx.codes.ACCEPTED, httpx.codes.CONFLICT}, answer.text
+        return answer.is_success
 
     async def _look_up(self, application_id: str) -> None:
         """As soon as the contractor was mailed: then the purchaser can see it."""
@@ -106,15 +108,19 @@ class People:
             return issued if issued and (await self._guarantee(issued))["mail"] else None
 
         issued = await eventually(number, PATIENCE_SECONDS)
-        path = f"/api/guarantees/{issued}/authentication-key"
-        key = (await self.contractor.document(path))["authentication_key"]
-        body = {"contract_number": issued, "authentication_key": key}
-        answer = await self.purchaser.call("POST", "/api/certificates/lookup", body)
-        assert answer.status_code == httpx.codes.OK, answer.text
-        self.sent.opened[issued] += 1
+        await look_up(self.contractor, self.purchaser, issued)
+        self.sent.opened.add(issued)
 
     async def _guarantee(self, number: str) -> Document:
         return await self.contractor.document(f"/api/guarantees/{number}")
+
+
+async def look_up(contractor: Client, purchaser: Client, number: str) -> None:
+    """The purchaser opens a certificate with the key that the contractor hands out."""
+    key = (await contractor.document(f"/api/guarantees/{number}/authentication-key"))["authentication_key"]
+    body = {"contract_number": number, "authentication_key": key}
+    answer = await purchaser.call("POST", "/api/certificates/lookup", body)
+    assert answer.status_code == httpx.codes.OK, answer.text
 
 
 async def people_of(contractor: Client, sent: Sent) -> People:
@@ -145,9 +151,10 @@ async def steady_load(
         while not over.is_set():
             await people.one_round()
 
-    working = asyncio.gather(applications(), decisions())
-    try:
-        yield
-    finally:
-        over.set()
-        await working
+    async with asyncio.TaskGroup() as working:
+        working.create_task(applications())
+        working.create_task(decisions())
+        try:
+            yield
+        finally:
+            over.set()

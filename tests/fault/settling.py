@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -148,13 +150,20 @@ def _figures(
 async def _people_were_told_the_truth(stack: RunningStack, contractor: Client, sent: Sent) -> None:
     """What was written is there once, at both ends; each look-up is counted where the contractor sees it."""
     ends = {"/api": contractor, "/api/desk": await stack.desk("toto")} if sent.written else {}
-    for prefix, reader in ends.items():
-        for application_id, texts in sent.written.items():
-            found = (await reader.document(f"{prefix}/applications/{application_id}/messages"))["items"]
-            assert Counter(message["text"] for message in found) == dict.fromkeys(texts, 1), application_id
-    for number, times in sent.opened.items():
-        seen = (await contractor.document(f"/api/guarantees/{number}"))["views"]
-        assert seen >= times, f"{number} was opened {times} times, and the contractor sees {seen}"
+
+    async def read(prefix: str, application_id: str) -> bool:
+        found = (await ends[prefix].document(f"{prefix}/applications/{application_id}/messages"))["items"]
+        texts = Counter(message["text"] for message in found)
+        assert set(texts.values()) <= {1}, f"{prefix} has a message of {application_id} twice"
+        return texts.keys() == set(sent.written[application_id])
+
+    async def counted(number: str) -> bool:
+        return bool((await contractor.document(f"/api/guarantees/{number}"))["views"])
+
+    for prefix, application_id in product(ends, sent.written):
+        await eventually(partial(read, prefix, application_id), SETTLE_SECONDS)
+    for number in sent.opened:
+        await eventually(partial(counted, number), SETTLE_SECONDS)
 
 
 def _are_letters_of(guarantees: list[Document], sent: Sent, mails: list[Mail]) -> None:

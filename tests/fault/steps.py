@@ -6,8 +6,8 @@ from typing import Final
 
 from tests.support.wires import PostgresWire, SmtpWire
 
-#: By default every service is killed at one of its steps after the other, in one load, and one while it migrates; `make
-#: fault` tries each step by itself, too, and all services.
+#: By default one load kills every service at its steps in turn, and only the notifier dies while it migrates; `make
+#: fault` also tries each step alone, and every service.
 EACH: Final = bool(os.environ.get("AKASHI_FAULT_EACH_STEP"))
 #: Happens only when a process starts, and its release has migrations that were not applied.
 STARTING: Final = 0

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from tests.fault.load import Sent
-from tests.fault.people import steady_load
+from tests.fault.people import look_up, steady_load
 from tests.fault.settling import settled
 from tests.fault.steps import EACH, STEPS, VIEW, Step
 from tests.support.kafka import bury
@@ -47,11 +47,7 @@ async def _look_up(stack: WiredStack, contractor: Client) -> None:
         return next((one["contract_number"] for one in guarantees if one["form"] == "electronic"), None)
 
     number = await eventually(issued, FIRES_SECONDS)
-    key = (await contractor.document(f"/api/guarantees/{number}/authentication-key"))["authentication_key"]
-    purchaser = await stack.purchaser("tochigi")
-    body = {"contract_number": number, "authentication_key": key}
-    seen = await purchaser.call("POST", "/api/certificates/lookup", body)
-    assert seen.status_code == 200, seen.text
+    await look_up(contractor, await stack.purchaser("tochigi"), number)
 
 
 async def _under_load(stack: WiredStack, plans: Collection[Sequence[Step]], side: Side, folder: Path) -> Counter[str]:

@@ -38,7 +38,7 @@ WORK: Final = {
 }
 FIRES_SECONDS: Final = 60
 #: A session of the group ends after 10 s, one of an idle relay after 15 s, with a transaction open after 10 s.
-SESSIONS_END_SECONDS: Final = 40
+SESSIONS_END_SECONDS: Final = 60
 #: `make fault` waits until statements (60 s) and requests (40 s) were given up, too.
 SWALLOWED_SECONDS: Final = float(os.environ.get("AKASHI_FAULT_SWALLOWED_SECONDS", "0"))
 #: Of lines that crawl.

@@ -134,7 +134,7 @@ class Line:
         self._passes.set()
         self._latency_seconds = 0.0
         self._bytes_per_second = float("inf")
-        #: Connections that were opened since it swallows.
+        #: Connections opened since it began to swallow.
         self.came_in_vain = 0
         #: What has travelled so far, in how many pieces, and how long these were under way.
         self.pieces = 0
