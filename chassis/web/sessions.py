@@ -20,6 +20,8 @@ from chassis.web.tokens import Principal
 #: A browser left alone for so long has to sign in again, and every browser after a day's work.
 IDLE: Final = timedelta(minutes=30)
 LONGEST: Final = timedelta(hours=12)
+#: A password that an operator gave out, until it is changed for an own one.
+FIRST_PASSWORD: Final = timedelta(days=14)
 #: Failed sign-ins of one login from one address, and of one address, within the window. Nobody is shut out from
 #: elsewhere: the login alone is never counted. Of one account that is known, wrong codes, and wrong passwords.
 PER_LOGIN: Final = 5
@@ -51,7 +53,8 @@ SELECT left(encode(sha256, 'hex'), 16) AS short, sha256, browser, began_at, seen
 WHERE account_id = $1 AND began_at > $2 AND seen_at > $3 ORDER BY seen_at DESC
 """
 SELECT_SIGN_IN = """
-SELECT account.id, sign_in.password, sign_in.totp_confirmed_at IS NOT NULL AS has_totp
+SELECT account.id, sign_in.password, sign_in.totp_confirmed_at IS NOT NULL AS has_totp,
+    sign_in.must_change AND sign_in.changed_at <= $3 AS has_run_out
 FROM sign_in JOIN account ON account.id = sign_in.account_id
 WHERE sign_in.login = $1 AND account.role = $2 AND account.disabled_at IS NULL
 """

@@ -70,13 +70,23 @@ async def _sign_in(visit: Visit) -> Response:
         )
         answer.headers["Retry-After"] = str(wait)
         return answer
-    row = await visit.tx.fetchrow(sessions.SELECT_SIGN_IN, login, site.portal.role)
+    row = await visit.tx.fetchrow(sessions.SELECT_SIGN_IN, login, site.portal.role, now - sessions.FIRST_PASSWORD)
     if not await passwords.fits(row["password"] if row else None, str(visit.form.get("password", ""))) or row is None:
         log.info("sign_in.failed")
         fault = site.wording.gettext("%(login)sまたはパスワードが正しくありません。")
         label = site.wording.gettext(site.portal.login_label)
         return visit.page("sign_in.html", status=422, next=wanted, login=login, fault=fault % {"login": label})
     await sessions.uncount_attempt(visit.tx, subjects)
+    if row["has_run_out"]:
+        log.info("sign_in.first_password_ran_out")
+        fault = site.wording.gettext("最初のパスワードの有効期限（%(days)s日）が過ぎました。再発行をご依頼ください。")
+        return visit.page(
+            "sign_in.html",
+            status=422,
+            next=wanted,
+            login=login,
+            fault=fault % {"days": sessions.FIRST_PASSWORD.days},
+        )
     return await _begin(visit, row["id"], code_due=row["has_totp"], wanted=wanted)
 
 

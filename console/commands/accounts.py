@@ -68,7 +68,7 @@ def set_password(
     account: Annotated[UUID, typer.Argument(help="The account's id.", metavar="ACCOUNT")],
     login: Annotated[str, typer.Option(help="The name to sign in with (お客様ID, 利用者ID).", show_default=False)],
 ) -> None:
-    """Let a person sign in on pages. Prints a password that has to be changed at the first sign-in.
+    """Let a person sign in on pages. Prints a password that has to be changed at the first sign-in, within 14 days.
 
     Also for who forgot theirs: the old one stops working, and every browser of the account is signed out.
     """

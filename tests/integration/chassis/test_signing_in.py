@@ -308,6 +308,27 @@ async def test_a_first_password_must_be_changed_before_anything_else(intake: Sit
     assert (await contractor.get(HOME)).path == HOME
 
 
+async def test_a_first_password_runs_out_and_says_so_to_who_knows_it(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki", must_change=True)
+    await intake.pool.execute(
+        "UPDATE sign_in SET changed_at = changed_at - $1::interval", sessions.FIRST_PASSWORD + timedelta(minutes=1)
+    )
+
+    knows = await reader(intake).sign_in("takasaki")
+    guesses = await reader(intake).sign_in("takasaki", "wrong-password")
+
+    assert knows.status == guesses.status == 422
+    assert "有効期限（14日）が過ぎました" in knows.text
+    assert "有効期限" not in guesses.text
+
+
+async def test_an_own_password_does_not_run_out(intake: Site) -> None:
+    await let_in(intake, await intake.contractor(), "takasaki")
+    await intake.pool.execute("UPDATE sign_in SET changed_at = changed_at - interval '400 days'")
+
+    assert (await (await reader(intake).sign_in("takasaki")).get(HOME)).path == HOME
+
+
 async def test_a_changed_password_signs_every_other_browser_out(intake: Site) -> None:
     contractor = await _contractor(intake)
     other = await reader(intake).sign_in("takasaki")
