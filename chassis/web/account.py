@@ -69,11 +69,9 @@ def make_router(site: Site) -> APIRouter:
 async def _change_password(visit: Visit) -> Response:
     """The old one is asked for; every other browser is signed out."""
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
-    refused = await proofs.by_password(visit, "old")
-    if refused is not None:
-        return visit.page("password.html", status=refused.status, fault=refused.fault)
-    own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
-    assert own is not None, "a session has a sign-in"
+    own = await proofs.by_password(visit, "old")
+    if isinstance(own, proofs.Refused):
+        return visit.page("password.html", status=own.status, fault=own.fault)
     new = str(visit.form.get("new", ""))
     fault = passwords.fault_of(new, login=own["login"])
     if fault is None and new != str(visit.form.get("again", "")):

@@ -32,7 +32,7 @@ def make_router(site: Site) -> APIRouter:
     async def remove_code(request: Request) -> Response:
         async with site.visit(request) as visit:
             refused = await proofs.by_password(visit, "password")
-            if refused is not None:
+            if isinstance(refused, proofs.Refused):
                 told = "too-often" if refused is proofs.TOO_OFTEN else "wrong-password"
                 return visit.go(portal.path(f"account?done={told}"))
             await sessions.remove_code(visit.tx, visit.person.account_id)
@@ -44,12 +44,9 @@ def make_router(site: Site) -> APIRouter:
 
 async def _draw(visit: Visit) -> Response:
     """Show a secret, this once and to who knows the password: a browser left open must not tell or choose it."""
-    refused = await proofs.by_password(visit, "password")
-    if refused is not None:
-        return visit.page("code.html", status=refused.status, step="password", fault=refused.fault)
-    account_id = visit.person.account_id
-    own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
-    assert own is not None, "a session has a sign-in"
+    own, account_id = await proofs.by_password(visit, "password"), visit.person.account_id
+    if isinstance(own, proofs.Refused):
+        return visit.page("code.html", status=own.status, step="password", fault=own.fault)
     if own["totp_confirmed_at"] is not None:
         return visit.go(visit.site.portal.path("account/code"))
     secret = pyotp.random_base32()

@@ -4,7 +4,7 @@ Both can be tried a few times, counted for the account alone: before the row of 
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from chassis.web import passwords, sessions
 from chassis.web.pages import Visit
@@ -27,8 +27,8 @@ WRONG_PASSWORD: Final = Refused(422, noted("現在のパスワードが正しく
 WRONG_CODE: Final = Refused(422, noted("コードが正しくありません。認証アプリの現在のコードを入力してください。"))
 
 
-async def by_password(visit: Visit, field: str) -> Refused | None:
-    """None where a field of the form holds the person's password."""
+async def by_password(visit: Visit, field: str) -> Refused | Any:
+    """The person's own sign-in, locked (`SELECT_OWN`), where a field of the form holds their password."""
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
     subjects = sessions.own_subject("password", account_id)
     if await sessions.count_attempt(visit.tx, subjects, now=now) is not None:
@@ -37,7 +37,7 @@ async def by_password(visit: Visit, field: str) -> Refused | None:
     if own is None or not await passwords.fits(own["password"], str(visit.form.get(field, ""))):
         return WRONG_PASSWORD
     await sessions.uncount_attempt(visit.tx, subjects)
-    return None
+    return own
 
 
 async def by_code(visit: Visit) -> Refused | None:
