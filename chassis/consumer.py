@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import SASLPlaintext
@@ -29,7 +30,7 @@ from chassis.kafka import KafkaAccess
 from chassis.lifecycle import Progress
 from chassis.metrics import BATCH_RETRIES, BATCH_SECONDS, CONSUMER_STOPPED, EVENTS_HANDLED
 from chassis.outbox import Outbox
-from chassis.polling import Polled, poll
+from chassis.polling import Damaged, Polled, poll
 from chassis.postgres import REFUSED, Pool, Transaction, transaction
 from chassis.tls import trusting
 from schemas import topics
@@ -287,7 +288,28 @@ async def _keep_records(message: KafkaMessage) -> Any:
     return message.raw_message
 
 
-def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) -> None:
+@dataclass(frozen=True)
+class ReadingLoop:
+    """What turns while a group is read: FastStream's loop, which ends silently where a cancellation comes out of the
+    client, and the client's own tasks, of which it tells nobody.
+    """
+
+    name: str
+    _subscriber: Any
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether nothing will be read any more. To be asked of what was started only."""
+        consumer = self._subscriber.consumer
+        own = (
+            consumer._fetcher._fetch_task,  # noqa: SLF001
+            consumer._coordinator._coordination_task,  # noqa: SLF001
+            consumer._client._sync_task,  # noqa: SLF001
+        )
+        return all(task.done() for task in self._subscriber.tasks) or any(task.done() for task in own)
+
+
+def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) -> ReadingLoop:
     """Attach a consumer to all topics of its group, and to the group's own redrive topic."""
     group = consumer.reading.group
     names = [*(topic.name for topic in topics.read_by(group)), topics.redrive(group)]
@@ -312,7 +334,15 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
         found: Polled = {}
         begins = partial(_committed, consumer)
         while not found:
-            found = await poll(consumer, timeout_ms=1000, max_records=batch_records, begins=begins)
+            try:
+                found = await poll(consumer, timeout_ms=1000, max_records=batch_records, begins=begins)
+            except Damaged:
+                raise
+            except KafkaError:
+                # The client raises what once ended its heartbeats or its look at offsets at every poll, for ever, and
+                # begins neither anew, but when it joins its group.
+                consumer._coordinator.request_rejoin()  # noqa: SLF001 - nothing public does
+                raise
         return tuple(chain.from_iterable(found.values()))
 
     subscriber.get_msg = next_poll  # type: ignore[method-assign]
@@ -320,6 +350,8 @@ def subscribe(broker: KafkaBroker, consumer: Consumer, *, batch_records: int) ->
     @subscriber
     async def take(records: Sequence[ConsumerRecord]) -> None:
         await consumer.take(records)
+
+    return ReadingLoop(f"reading {group}", subscriber)
 
 
 def _security(kafka: KafkaAccess) -> SASLPlaintext | None:

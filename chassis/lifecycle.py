@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Collection, Coroutine, Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import structlog
 
@@ -96,12 +96,22 @@ class Background:
         _end("background.ended", task=task.get_name(), error=type(error).__name__, exc_info=error)
 
 
-async def watch(progresses: Collection[Progress], *, every_seconds: float = WATCH_SECONDS) -> None:
+class Part(Protocol):
+    """Whatever must move as long as its process lives."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_stale(self) -> bool: ...
+
+
+async def watch(parts: Collection[Part], *, every_seconds: float = WATCH_SECONDS) -> None:
     """End the process when a part of it hangs: neither Compose nor a supervisor looks at its liveness."""
     stale: set[str] = set()
     while True:
         await asyncio.sleep(every_seconds)
-        was_stale, stale = stale, {progress.name for progress in progresses if progress.is_stale}
+        was_stale, stale = stale, {part.name for part in parts if part.is_stale}
         # Seen twice: in a process that was frozen, all parts move before the second look.
         if hanging := stale & was_stale:
             _end("background.hangs", parts=sorted(hanging))

@@ -20,6 +20,11 @@ log = structlog.get_logger()
 #: Records of a partition that has some come at once.
 _PATIENCE_MS: Final = 5000
 
+
+class Damaged(KafkaError):  # type: ignore[misc]
+    """Partitions cannot be read, whoever tries; its cause tells how. Nothing else came."""
+
+
 Polled = dict[TopicPartition, list[ConsumerRecord]]
 
 
@@ -33,7 +38,7 @@ async def poll(
     """As `getmany`. `begins` tells from where on each partition was not handed out yet; it is asked in need only.
 
     A record that is no record is among them as an `Unreadable`. A partition that is damaged is left for the next time,
-    and the others go on; its error is raised when nothing else came.
+    and the others go on; `Damaged` is raised when nothing else came.
     """
     try:
         polled: Polled = await consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
@@ -56,7 +61,9 @@ async def _gone_back(
             places = await begins()
             for partition, begin in places.items():
                 consumer.seek(partition, begin)
-        except KafkaError as error:
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - or the next commit would pass over what was dropped
             # The broker is away, or gave a partition to somebody else meanwhile.
             log.warning("poll.retrying", error=type(error).__name__)
             await asyncio.sleep(1)
@@ -84,7 +91,7 @@ async def _each_by_itself(consumer: AIOKafkaConsumer, begins: Mapping[TopicParti
             polled[partition] = records
             most -= len(records)
     if failed is not None and not polled:
-        raise failed
+        raise Damaged(repr(failed)) from failed
     return polled
 
 

@@ -9,6 +9,7 @@ Never `id > last`: ids are drawn before commit, so a later id can be visible bef
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -39,6 +40,9 @@ IDLE_SESSION_TIMEOUT: Final = "15s"
 #: the session may be idle.
 START_SECONDS: Final = 10.0
 END_SECONDS: Final = 5.0
+FIRST_DELAY_SECONDS: Final = 0.1
+#: What fails after so long is something new.
+WORKED_SECONDS: Final = 10.0
 
 SELECT_OLDEST = "SELECT id, topic, key, value, headers FROM outbox ORDER BY id LIMIT $1"
 DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
@@ -70,18 +74,19 @@ class Relay:
         self._looked_in_vain = 0
 
     async def run(self) -> None:
-        delay = 0.1
+        delay = FIRST_DELAY_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 await self._publish_while_leading()
             except (*UNAVAILABLE, asyncpg.PostgresError, KafkaError) as error:
                 self.is_overdue = self.is_overdue or isinstance(error, KafkaError)
+                if time.monotonic() - began > WORKED_SECONDS:
+                    delay = FIRST_DELAY_SECONDS
                 # Whatever failed, session and producer are made anew: an idempotent producer can stay broken.
                 log.warning("relay.retrying", error=type(error).__name__, detail=str(error)[:200])
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
-            else:
-                delay = 0.1
             self._progress.beat()
 
     async def _publish_while_leading(self) -> None:
@@ -131,13 +136,16 @@ class Relay:
             await producer.send(row["topic"], key=row["key"], value=row["value"], headers=unpack(row["headers"]))
             for row in rows
         ]
-        await self._all_acknowledged(connection, sent)
+        await self._all_acknowledged(connection, producer, sent)
         await connection.execute(DELETE, [row["id"] for row in rows])
         OUTBOX_PUBLISHED.inc(len(rows))
         OUTBOX_PENDING.set(await connection.fetchval(COUNT) if len(rows) == BATCH else 0)
 
     async def _all_acknowledged(
-        self, connection: "asyncpg.Connection[asyncpg.Record]", sent: list["asyncio.Future[Any]"]
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        producer: AIOKafkaProducer,
+        sent: list["asyncio.Future[Any]"],
     ) -> None:
         """Wait for every acknowledgement, keeping the session (and so the lock) alive while Kafka is away."""
         waiting = set(sent)
@@ -146,6 +154,8 @@ class Relay:
             for acknowledgement in done:
                 acknowledgement.result()
             if waiting:
+                if producer._sender.sender_task.done():  # noqa: SLF001 - one that was cancelled tells nobody
+                    raise KafkaTimeoutError("nobody sends any more")
                 self.is_overdue = True
                 OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()

@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chassis import migrations
 from chassis.clock import Clock, SystemClock
-from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
+from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, ReadingLoop, make_broker, subscribe
 from chassis.lifecycle import Background, Progress, settle, watch
 from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
@@ -210,7 +210,8 @@ class _Running:
         self.service = service
         self.runtime = service.runtime
         self.background = Background()
-        self.progresses: list[Progress] = []
+        #: Whoever must move.
+        self.parts: list[Progress | ReadingLoop] = []
         settings = self.runtime.settings
         #: None before it is up, and where nothing is read.
         self.broker: KafkaBroker | None = None
@@ -226,7 +227,7 @@ class _Running:
         runtime.pool = pool
         if not self.works:
             return
-        self.background.start("liveness", watch(self.progresses))
+        self.background.start("liveness", watch(self.parts))
         for task in self.service.tasks:
             self.background.start(task.name, task.work(self._progress(task.name, task.stale_after_seconds)))
         kafka = settings.kafka(runtime.service)
@@ -241,10 +242,13 @@ class _Running:
             broker = self.broker = make_broker(
                 kafka, client_id=f"akashi-{runtime.service}", drain_seconds=settings.drain_seconds
             )
-            for reading in self.service.readings:
+            loops = [
                 subscribe(broker, self._consumer(reading), batch_records=settings.batch_records)
+                for reading in self.service.readings
+            ]
             await self._until_done("kafka", (KafkaError, OSError), partial(_start, broker))
             self.consuming = True
+            self.parts.extend(loops)
             self.background.start("lag", _watch_lag(broker))
         log.info("service.up", role=settings.role)
 
@@ -262,7 +266,7 @@ class _Running:
 
     def _progress(self, name: str, stale_after_seconds: float) -> Progress:
         progress = Progress(name, stale_after_seconds=stale_after_seconds)
-        self.progresses.append(progress)
+        self.parts.append(progress)
         return progress
 
     async def _migrate(self) -> None:
@@ -288,6 +292,8 @@ class _Running:
     async def drain(self) -> None:
         """Finish the batch in hand, publish no more, and give everything back. What is left is in the outbox."""
         log.info("service.draining")
+        # Who is told to end does not hang.
+        self.parts.clear()
         for consumer in self.service.consumers:
             consumer.stop()
         if self.broker is not None:
@@ -339,7 +345,7 @@ def _health(running: _Running) -> APIRouter:
 
     @router.get("/health/live", summary="Is this process moving? Asks no neighbour.", responses=or_not)
     async def live() -> JSONResponse:
-        stale = [progress.name for progress in running.progresses if progress.is_stale]
+        stale = [part.name for part in running.parts if part.is_stale]
         return JSONResponse({"live": not stale, "stale": stale}, status_code=503 if stale else 200)
 
     @router.get("/health/ready", summary="Can this process do its work now?", responses=or_not)

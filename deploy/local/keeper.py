@@ -44,8 +44,8 @@ class Keeper:
                 # It has been explained, and will not go away by itself.
                 self._failures = max(self._failures, _PATIENCE - 1)
                 self._fail(str(problem))
-            except OSError as error:
-                self._fail(f"{self.spec.name} can't be started ({error}).")
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is reported and tried again
+                self._fail(f"{self.spec.name} can't be kept running ({type(error).__name__}: {error}).")
             if self._stopping:
                 break
             if not self.spec.restart:
@@ -77,16 +77,19 @@ class Keeper:
         if self._stopping:
             return
         process = await self._spawn()
-        ready = await self._wait_until_ready(process)
-        if ready:
-            self.status.took_seconds = round(time.monotonic() - began, 1)
-            self._enter(Stage.READY)
-            self.was_ready.set()
-            await process.wait()
-        elif process.returncode is None:
-            self._send(signal.SIGKILL)
-            await process.wait()
-        self.status.pid = self.status.birth = None
+        try:
+            ready = await self._wait_until_ready(process)
+            if ready:
+                self.status.took_seconds = round(time.monotonic() - began, 1)
+                self._enter(Stage.READY)
+                self.was_ready.set()
+                await process.wait()
+        finally:
+            # Not ready in time, or nobody can tell: a second one beside it would be worse.
+            if process.returncode is None:
+                self._send(signal.SIGKILL)
+                await process.wait()
+            self.status.pid = self.status.birth = None
         if not self._stopping and self.spec.restart:
             if ready:
                 self._failures = 0

@@ -112,7 +112,11 @@ class Supervisor:
         self._note()
 
     def _note(self) -> None:
-        stack_status.write(self._state, self.status)
+        try:
+            stack_status.write(self._state, self.status)
+        except OSError as error:
+            # A full disk ends no part: what changes next is told again.
+            print(f"The status could not be written ({error}).", file=sys.stderr, flush=True)
 
 
 async def supervise(state: Path, parts: Sequence[Part], *, tls: bool = False) -> None:

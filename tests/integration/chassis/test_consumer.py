@@ -9,6 +9,8 @@ from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaError
 
 from chassis.consumer import Reading, TooManyParked, make_broker, subscribe
 from chassis.decoding import Refused
@@ -176,15 +178,73 @@ async def test_a_tombstone_forgets_the_key_of_an_earlier_poll(issuer):
     assert await issuer.pool.fetchval("SELECT count(*) FROM data_key") == 0
 
 
-@pytest.fixture
-async def listening(broker, registry):
-    """The registry's consumer on a real broker."""
-    consumer = a_consumer(registry.service, registry.pool)
+@contextlib.asynccontextmanager
+async def reading_from(broker, registry):
+    """What turns while the registry's consumer reads from a real broker."""
     kafka = make_broker(broker.access, client_id="test", drain_seconds=5)
-    subscribe(kafka, consumer, batch_records=500)
+    loop = subscribe(kafka, a_consumer(registry.service, registry.pool), batch_records=500)
     await kafka.start()
-    yield consumer
-    await kafka.stop()
+    try:
+        yield loop
+    finally:
+        await kafka.stop()
+
+
+@pytest.fixture
+async def reading(broker, registry):
+    async with reading_from(broker, registry) as loop:
+        yield loop
+
+
+@pytest.fixture
+def listening(reading):
+    """Nothing more is asked of it."""
+
+
+@pytest.mark.parametrize("once_broken", ["_do_heartbeat", "_maybe_refresh_commit_offsets"])
+async def test_what_failed_once_in_the_client_ends_no_reading(
+    registry, certificates, broker, *, once_broken, monkeypatch
+):
+    works, broken = getattr(GroupCoordinator, once_broken), asyncio.Event()
+
+    async def breaks_once(*arguments, **options):
+        if broken.is_set():
+            return await works(*arguments, **options)
+        broken.set()
+        raise KafkaError
+
+    monkeypatch.setattr(GroupCoordinator, once_broken, breaks_once)
+    async with reading_from(broker, registry) as loop:
+        async with asyncio.timeout(30):
+            await broken.wait()
+        (event,) = certificates(1)
+        await send(broker.access, [a_record(event)])
+
+        await eventually(lambda: numbers_are(registry.pool, {event.contract_number}), 60)
+        assert not loop.is_stale
+
+
+def assigned(loop):
+    return loop._subscriber.consumer.assignment()
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        lambda loop: loop._subscriber.tasks[0],
+        lambda loop: loop._subscriber.consumer._fetcher._fetch_task,
+        lambda loop: loop._subscriber.consumer._coordinator._coordination_task,
+        lambda loop: loop._subscriber.consumer._client._sync_task,
+    ],
+    ids=["loop", "fetcher", "coordination", "metadata"],
+)
+async def test_a_reading_of_which_one_task_ended_is_stale(reading, task):
+    await eventually(lambda: assigned(reading))
+    assert not reading.is_stale
+
+    task(reading).cancel()
+
+    await eventually(lambda: reading.is_stale)
 
 
 async def test_a_header_that_is_not_utf8_loses_none_of_its_neighbours(listening, registry, certificates, broker):

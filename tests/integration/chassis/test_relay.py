@@ -212,9 +212,28 @@ async def test_a_session_that_ends_while_the_producer_starts_ends_no_relay(
     assert not task.done()
 
 
+async def test_a_sender_that_ended_is_followed_by_another(relay, topic, intake_pool, outbox, broker):
+    relay()
+    await add(intake_pool, outbox, "before")
+    await topic.until(1)
+    broker.crash()
+    await add(intake_pool, outbox, "waits")
+
+    await eventually(senders)
+    for sender in senders():
+        sender.cancel()
+    broker.return_()
+
+    assert first_seen(await topic.until(2, 60)) == ["before", "waits"]
+
+
+def senders():
+    return [task for task in asyncio.all_tasks() if "Sender._sender_routine" in repr(task.get_coro())]
+
+
 def producers():
     """How many try to send."""
-    return sum("Sender._sender_routine" in repr(task.get_coro()) for task in asyncio.all_tasks())
+    return len(senders())
 
 
 async def test_a_relay_starts_before_its_broker(relay, topic, intake_pool, outbox, broker):

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -137,6 +138,48 @@ async def test_a_process_that_ends_at_every_start_is_reported_with_what_it_said(
     part = await eventually(lambda: (now := part_of(state)).stage is Stage.FAILING and now)
 
     assert "no such setting" in part.message
+
+
+@pytest.mark.parametrize("breaks", ["is_ready", "prepare"])
+async def test_whatever_breaks_in_looking_after_a_process_it_is_kept_running_and_alone(
+    state: Path, supervise: Supervise, breaks: str
+) -> None:
+    calls: list[str] = []
+
+    def breaks_once() -> bool:
+        calls.append(breaks)
+        if len(calls) == 1:
+            raise RuntimeError(breaks)
+        return (state / "service.ready").exists()
+
+    supervisor = supervise(stand_in("service", state, **{breaks: breaks_once}))
+
+    await supervisor.until_ready()
+    await supervisor.stop()
+    began = story(state).count("began service")
+    assert story(state).count("ended service") == 1
+    assert began <= 1 + (breaks == "is_ready")
+
+
+async def test_a_status_that_cannot_be_written_ends_no_part(
+    state: Path, supervise: Supervise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = supervise(stand_in("service", state))
+    await supervisor.until_ready()
+    before = pid_of(part_of(state))
+
+    with monkeypatch.context() as full:
+        full.setattr("deploy.local.status.write", _no_space)
+        os.kill(before, signal.SIGKILL)
+        await eventually(lambda: story(state) == ["began service", "began service"])
+
+    os.kill(supervisor.status.part("service").pid or 0, signal.SIGKILL)
+    after = await eventually(lambda: (now := part_of(state)).pid not in (None, before) and now)
+    assert after.restarts == 2
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 async def test_a_process_that_failed_often_is_named_while_it_starts_once_more(
