@@ -3,6 +3,7 @@
 The standard library only: `bootstrap.py` asks before anything is installed.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +12,9 @@ import random
 import socket
 import stat
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import IO
 
 from deploy.local.problem import Problem
 
@@ -32,6 +35,8 @@ PREFERRED_PORTS: Mapping[str, int] = {
 }
 #: Below those that Linux hands out to clients: a passing connection could take one while its server restarts.
 _SPARE_PORTS = range(15_000, 32_000)
+#: By `free_port`, in this process.
+_given: set[int] = set()
 
 
 def reachable_by_others(path: Path) -> bool:
@@ -99,6 +104,22 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return Path("/var/tmp", f"akashi-cache-{os.geteuid()}")  # noqa: S108 - a user without a writable home
 
 
+@cache
+def _claims() -> IO[bytes]:
+    """A byte for each port, which whoever was given it holds locked. Never closed: that would let go of all."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "ports").open("ab")
+
+
+def _is_ours(port: int) -> bool:
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
+
+
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen on this port now."""
     with socket.socket() as probe:
@@ -111,11 +132,15 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(preferred: int | None = None, *, taken: Iterable[int] = ()) -> int:
-    """A port nobody listens on: the preferred one when it can be had."""
+    """A port nobody listens on, or is about to: the preferred one when it can be had.
+
+    As long as this process lives, no other of the same user is given it here.
+    """
+    spare = [port for port in random.sample(_SPARE_PORTS, 200) if port not in _given]
     avoided = set(taken)
-    spare = random.sample(_SPARE_PORTS, 200)
     for port in ([preferred] if preferred else []) + spare:
-        if port not in avoided and is_free(port):
+        if port not in avoided and is_free(port) and _is_ours(port):
+            _given.add(port)
             return port
     raise Problem("No free port was found on 127.0.0.1: stop some of the programs that listen there.")
 

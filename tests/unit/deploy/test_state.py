@@ -1,5 +1,7 @@
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,21 @@ def test_a_taken_port_is_replaced_by_a_free_one(tmp_path: Path, listening: int) 
     assert port != listening
     assert state.is_free(port)
     assert json.loads((tmp_path / "ports.json").read_text()) == {"kafka": port}
+
+
+def _given_elsewhere(preferred: int) -> int:
+    """What another process is given, which ends then."""
+    asks = f"from deploy.local.state import free_port; print(free_port({preferred}))"
+    told = subprocess.run([sys.executable, "-c", asks], cwd=state.CLONE, check=True, capture_output=True, text=True)
+    return int(told.stdout)
+
+
+def test_a_port_that_was_given_is_given_to_no_other_process_as_long_as_that_lives() -> None:
+    ours = state.free_port()
+    assert _given_elsewhere(ours) != ours
+
+    theirs = _given_elsewhere(ours)
+    assert _given_elsewhere(theirs) == theirs
 
 
 def test_no_two_parts_get_one_port(tmp_path: Path) -> None:
