@@ -20,8 +20,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chassis import migrations
 from chassis.clock import Clock, SystemClock
-from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, ReadingLoop, make_broker, subscribe
-from chassis.lifecycle import Background, Progress, settle, watch
+from chassis.consumer import MAX_POLL_SECONDS, Consumer, Reading, make_broker, subscribe
+from chassis.lifecycle import Background, Part, Progress, settle, watch
 from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
@@ -211,7 +211,7 @@ class _Running:
         self.runtime = service.runtime
         self.background = Background()
         #: Whoever must move.
-        self.parts: list[Progress | ReadingLoop] = []
+        self.parts: list[Part] = []
         settings = self.runtime.settings
         #: None before it is up, and where nothing is read.
         self.broker: KafkaBroker | None = None

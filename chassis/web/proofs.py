@@ -4,7 +4,9 @@ Both can be tried a few times, counted for the account alone: before the row of 
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from asyncpg import Record
 
 from chassis.web import passwords, sessions
 from chassis.web.pages import Visit
@@ -27,7 +29,7 @@ WRONG_PASSWORD: Final = Refused(422, noted("現在のパスワードが正しく
 WRONG_CODE: Final = Refused(422, noted("コードが正しくありません。認証アプリの現在のコードを入力してください。"))
 
 
-async def by_password(visit: Visit, field: str) -> Refused | Any:
+async def by_password(visit: Visit, field: str) -> Refused | Record:
     """The person's own sign-in, locked (`SELECT_OWN`), where a field of the form holds their password."""
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
     subjects = sessions.own_subject("password", account_id)

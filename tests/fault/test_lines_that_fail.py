@@ -38,7 +38,9 @@ WORK: Final = {
 }
 FIRES_SECONDS: Final = 60
 #: A session of the group ends after 10 s, one of an idle relay after 15 s, with a transaction open after 10 s.
-SESSIONS_END_SECONDS: Final = 60
+SESSIONS_END_SECONDS: Final = 40
+#: Who calls waits 20 s, and then again; a registry 5 s for a witness.
+GIVEN_UP_SECONDS: Final = 60
 #: `make fault` waits until statements (60 s) and requests (40 s) were given up, too.
 SWALLOWED_SECONDS: Final = float(os.environ.get("AKASHI_FAULT_SWALLOWED_SECONDS", "0"))
 #: Of lines that crawl.
@@ -97,20 +99,20 @@ def _gave_up(line: tuple[str, str], in_flight: int, stack: WiredStack) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("neighbour", "side", "they_let_go"),
+    ("neighbour", "side", "they_let_go", "within_seconds"),
     [
-        ("kafka", "before", _groups_let_go),
-        ("postgres", "after", _relays_let_go),
-        ("witness", "before", partial(_gave_up, ("registry", "witness"), 0)),
+        ("kafka", "before", _groups_let_go, SESSIONS_END_SECONDS),
+        ("postgres", "after", _relays_let_go, SESSIONS_END_SECONDS),
+        ("witness", "before", partial(_gave_up, ("registry", "witness"), 0), GIVEN_UP_SECONDS),
         # Of a round of applications, five may not have been sent yet; and what people do.
-        ("intake", "after", partial(_gave_up, (CALLERS, "intake"), 6)),
-        ("issuer", "after", partial(_gave_up, (CALLERS, "issuer"), 0)),
-        ("registry", "after", partial(_gave_up, (CALLERS, "registry"), 0)),
+        ("intake", "after", partial(_gave_up, (CALLERS, "intake"), 6), GIVEN_UP_SECONDS),
+        ("issuer", "after", partial(_gave_up, (CALLERS, "issuer"), 0), GIVEN_UP_SECONDS),
+        ("registry", "after", partial(_gave_up, (CALLERS, "registry"), 0), GIVEN_UP_SECONDS),
     ],
     ids=["kafka", "postgres", "witness", "intake", "issuer", "registry"],
 )
 async def test_a_line_that_swallows_everything_loses_nothing(
-    case: Case, neighbour: str, side: Side, they_let_go: Callable[[WiredStack], Any]
+    case: Case, neighbour: str, side: Side, they_let_go: Callable[[WiredStack], Any], within_seconds: float
 ) -> None:
     sent = Sent()
 
@@ -121,7 +123,7 @@ async def test_a_line_that_swallows_everything_loses_nothing(
             await eventually(tripwire.fired.is_set, FIRES_SECONDS)
         began = time.monotonic()
         # Longer than the other end believes in who says nothing; what is held back arrives after that.
-        await eventually(lambda: they_let_go(case.stack), SESSIONS_END_SECONDS, every_seconds=0.5)
+        await eventually(lambda: they_let_go(case.stack), within_seconds, every_seconds=0.5)
         await asyncio.sleep(max(0.0, began + SWALLOWED_SECONDS - time.monotonic()))
         case.stack.mend()
 
