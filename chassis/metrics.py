@@ -12,6 +12,9 @@ OUTBOX_PUBLISHED = Counter("akashi_outbox_published_total", "Messages acknowledg
 OUTBOX_PENDING = Gauge("akashi_outbox_pending", "Messages waiting for Kafka (counted up to 10,000)")
 HTTP_SECONDS = Histogram("akashi_http_seconds", "Time to answer", ["method", "route", "status"])
 CONNECTIONS_CUT = Counter("akashi_http_connections_cut_total", "Connections that we ended, and for what", ["why"])
+WRONG_SECRETS = Counter(
+    "akashi_wrong_secrets_total", "Passwords, codes and keys that were not taken, and for what", ["of", "why"]
+)
 MUST_NEVER = Counter("akashi_must_never_total", "Things that must never happen; see docs/failure-modes.md", ["what"])
 CERTIFICATE_GOOD_UNTIL = Gauge(
     "akashi_certificate_good_until_seconds", "End of the certificate shown, since the epoch; 0: none"

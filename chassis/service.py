@@ -146,7 +146,7 @@ def make_app(service: Service) -> FastAPI:
     app.include_router(_health(running))
     if service.runtime.settings.role != "worker":
         for router in service.routers:
-            app.include_router(router, dependencies=[Depends(problems.no_strange_parameters)])
+            app.include_router(router, dependencies=[Depends(problems.nothing_strange)])
         if site is not None:
             site.install(app)
         app.openapi = _contract(app.openapi, service)  # type: ignore[method-assign]  # as FastAPI has it extended

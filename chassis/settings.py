@@ -69,6 +69,8 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
     cookies_secure: bool = True
+    #: Who signs in on pages that offer codes must set one up before anything else.
+    codes_required: bool = False
     #: Records per poll, and so per transaction.
     batch_records: int = 500
     #: How long a stop waits for work in hand.

@@ -73,7 +73,7 @@ async def _change_password(visit: Visit) -> Response:
     if isinstance(own, proofs.Refused):
         return visit.page("password.html", status=own.status, fault=own.fault)
     new = str(visit.form.get("new", ""))
-    fault = passwords.fault_of(new, login=own["login"])
+    fault = await passwords.fault_of(new, login=own["login"])
     if fault is None and new != str(visit.form.get("again", "")):
         fault = noted("新しいパスワードと確認用の入力が一致しません。")
     if fault is None and await passwords.fits(own["password"], new):

@@ -156,7 +156,9 @@ class Site:
                 **(filters or {}),
             }
         )
-        self.templates.globals.update(portal=portal, asset=self.files.address)
+        self.requires_codes = portal.offers_codes and runtime.settings.codes_required
+        self._while_without_code = {portal.path(page) for page in ("account/code", "account/password")}
+        self.templates.globals.update(portal=portal, asset=self.files.address, codes_required=self.requires_codes)
         secure = runtime.settings.cookies_secure
         self.cookie = f"__Host-akashi_{portal.name}" if secure else f"akashi_{portal.name}"
 
@@ -171,6 +173,8 @@ class Site:
                 raise Elsewhere(f"{self.portal.path('sign-in')}?next={quote(_here(request))}")
             if signed.must_change and request.url.path != self.portal.path("account/password"):
                 raise Elsewhere(self.portal.path("account/password"))
+            if self.requires_codes and not signed.has_totp and request.url.path not in self._while_without_code:
+                raise Elsewhere(self.portal.path("account/code"))
             yield visit
 
     @contextlib.asynccontextmanager

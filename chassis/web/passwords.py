@@ -16,6 +16,8 @@ from chassis.web.wording import noted
 HASHER: Final = PasswordHasher(memory_cost=19_456, time_cost=2, parallelism=1)
 SHORTEST: Final = 12
 LONGEST: Final = 128
+#: That a new password must withstand, by an estimate which knows common ones, words, names, dates and rows of keys.
+FEWEST_GUESSES: Final = 10**8
 #: Codes of the step before and after are taken, too: clocks differ.
 STEP_SECONDS: Final = 30
 
@@ -37,13 +39,15 @@ async def fits(stored: str | None, password: str) -> bool:
         return await asyncio.to_thread(_verify, stored, _normal(password))
 
 
-def fault_of(password: str, *, login: str) -> str | None:
+async def fault_of(password: str, *, login: str) -> str | None:
     """Why a new password cannot be taken, in Japanese (a message of the catalogue); None when it can."""
     text = _normal(password)
     if not SHORTEST <= len(text) <= LONGEST:
         return noted("パスワードは12文字以上128文字以内で入力してください。")
-    if login.lower() in text.lower() or len(set(text)) < 5:  # noqa: PLR2004 - "aaaaaaaaaaaa"
-        return noted("推測されやすいパスワードは使用できません。")
+    if login.lower() in text.lower() or await asyncio.to_thread(_guesses, text) < FEWEST_GUESSES:
+        return noted(
+            "推測されやすいパスワードは使用できません。IDやよく使われる言葉を避け、関係のない言葉を組み合わせてください。"
+        )
     return None
 
 
@@ -65,6 +69,13 @@ def matching_step(secret: str, code: str, *, now: float, after: int) -> int | No
 
 def _normal(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
+
+
+def _guesses(text: str) -> int:
+    """A third of a second at worst."""
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - its 15 MB of words are for services where somebody changes one
+
+    return int(zxcvbn(text, max_length=LONGEST)["guesses"])
 
 
 def _verify(stored: str | None, password: str) -> bool:

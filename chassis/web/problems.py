@@ -188,14 +188,33 @@ def _allowed(request: Request) -> set[str]:
     }
 
 
-async def no_strange_parameters(request: Request) -> None:
-    """A dependency of routers: a mistyped parameter is told, not overlooked. Pages take what links bring along."""
+async def nothing_strange(request: Request) -> None:
+    """A dependency of routers: a mistyped parameter, or a body that is not said to be JSON, is told, not overlooked.
+    Pages take what links bring along, and read forms.
+    """
     route: APIRoute = request.scope["route"]
-    if not route.include_in_schema or not request.query_params:
+    if not route.include_in_schema:
+        return
+    if _takes_a_body(route) and _has_body(request) and not _says_json(request):
+        raise unsupported_media_type()
+    if not request.query_params:
         return
     known = _parameters(route.dependant)
     if strange := [name for name in request.query_params if name not in known]:
         raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in strange])
+
+
+def _takes_a_body(route: APIRoute) -> bool:
+    return route.body_field is not None or "requestBody" in (route.openapi_extra or {})
+
+
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
+def _says_json(request: Request) -> bool:
+    kind, _, rest = request.headers.get("content-type", "").partition(";")[0].strip().lower().partition("/")
+    return kind == "application" and (rest == "json" or rest.endswith("+json"))
 
 
 def _parameters(dependant: Dependant) -> set[str]:
@@ -204,11 +223,18 @@ def _parameters(dependant: Dependant) -> set[str]:
 
 
 def declare(document: dict[str, Any]) -> None:
-    """Say in an OpenAPI document that whatever takes a body takes none that is too large, or too slow in coming."""
+    """Say in an OpenAPI document that whatever takes a body takes none that is too large, too slow in coming, or not
+    said to be JSON.
+    """
+    statuses = (
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    )
     for operations in document["paths"].values():
         for operation in operations.values():
             if "requestBody" in operation:
-                for status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+                for status in statuses:
                     operation["responses"][f"{status}"] = {"description": status.phrase, "content": _CONTENT}
 
 
@@ -218,6 +244,16 @@ def too_large() -> Problem:
 
 def too_slow() -> Problem:
     return Problem(408, "too-slow", "The request did not come in time.")
+
+
+def unsupported_media_type() -> Problem:
+    return Problem(
+        415,
+        "unsupported-media-type",
+        "A body is JSON, and its Content-Type says so.",
+        # What would be taken (RFC 9110, 12.5.1).
+        headers={"Accept": "application/json"},
+    )
 
 
 def not_json() -> Problem:

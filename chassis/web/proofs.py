@@ -8,6 +8,7 @@ from typing import Final
 
 from asyncpg import Record
 
+from chassis.metrics import WRONG_SECRETS
 from chassis.web import passwords, sessions
 from chassis.web.pages import Visit
 from chassis.web.wording import noted
@@ -34,10 +35,10 @@ async def by_password(visit: Visit, field: str) -> Refused | Record:
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
     subjects = sessions.own_subject("password", account_id)
     if await sessions.count_attempt(visit.tx, subjects, now=now) is not None:
-        return TOO_OFTEN
+        return _counted(TOO_OFTEN, "password")
     own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
     if own is None or not await passwords.fits(own["password"], str(visit.form.get(field, ""))):
-        return WRONG_PASSWORD
+        return _counted(WRONG_PASSWORD, "password")
     await sessions.uncount_attempt(visit.tx, subjects)
     return own
 
@@ -47,14 +48,19 @@ async def by_code(visit: Visit) -> Refused | None:
     account_id, now = visit.person.account_id, visit.site.runtime.clock.now()
     subjects = sessions.own_subject("code", account_id)
     if await sessions.count_attempt(visit.tx, subjects, now=now) is not None:
-        return TOO_OFTEN
+        return _counted(TOO_OFTEN, "code")
     own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
     if own is None or own["totp_nonce"] is None:
-        return WRONG_CODE
+        return _counted(WRONG_CODE, "code")
     secret = visit.site.at_rest.open(own["totp_nonce"], own["totp_ciphertext"], about=account_id).decode()
     step = passwords.matching_step(secret, visit.text("code"), now=now.timestamp(), after=own["totp_last_step"])
     if step is None:
-        return WRONG_CODE
+        return _counted(WRONG_CODE, "code")
     await visit.tx.execute(sessions.UPDATE_STEP, account_id, step, now)
     await sessions.uncount_attempt(visit.tx, subjects)
     return None
+
+
+def _counted(refused: Refused, of: str) -> Refused:
+    WRONG_SECRETS.labels(of, "too_often" if refused is TOO_OFTEN else "wrong").inc()
+    return refused

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.metrics import WRONG_SECRETS
 from chassis.web import passwords, proofs, sessions
 from chassis.web.pages import Site, Visit
 
@@ -62,6 +63,7 @@ async def _sign_in(visit: Visit) -> Response:
     subjects = sessions.attempt_subjects(address, login)
     wait = await sessions.count_attempt(visit.tx, subjects, now=now)
     if wait is not None:
+        WRONG_SECRETS.labels("password", "too_often").inc()
         fault = site.wording.gettext(
             "ログインの失敗が続いたため、しばらくログインできません。約%(minutes)s分後にもう一度お試しください。"
         )
@@ -72,6 +74,7 @@ async def _sign_in(visit: Visit) -> Response:
         return answer
     row = await visit.tx.fetchrow(sessions.SELECT_SIGN_IN, login, site.portal.role, now - sessions.FIRST_PASSWORD)
     if not await passwords.fits(row["password"] if row else None, str(visit.form.get("password", ""))) or row is None:
+        WRONG_SECRETS.labels("password", "wrong").inc()
         log.info("sign_in.failed")
         fault = site.wording.gettext("%(login)sまたはパスワードが正しくありません。")
         label = site.wording.gettext(site.portal.login_label)

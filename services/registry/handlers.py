@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.clock import Clock
 from chassis.decoding import Received, Refused
-from chassis.metrics import MUST_NEVER
+from chassis.metrics import MUST_NEVER, WRONG_SECRETS
 from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from chassis.web.problems import Problem
@@ -258,7 +258,10 @@ def log_look(found: CertificateViewed | Problem) -> None:
     if isinstance(found, CertificateViewed):
         log.info("certificate.viewed", certificate_id=str(found.certificate_id))
     elif found.status == HTTPStatus.NOT_FOUND:
+        WRONG_SECRETS.labels("key", "wrong").inc()
         log.info("lookup.failed")
+    elif found.status == HTTPStatus.TOO_MANY_REQUESTS:
+        WRONG_SECRETS.labels("key", "too_often").inc()
 
 
 async def _check_repeats(tx: Transaction, repeats: Sequence[Certificate]) -> None:

@@ -1,16 +1,20 @@
 """Who gets in, who does not, and what a stranger can learn from trying."""
 
 import re
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pyotp
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.web import sessions
 from chassis.web.passwords import STEP_SECONDS
 from tests.support.browser import PASSWORD
+from tests.support.databases import Databases
+from tests.support.keys import Keyring
 from tests.support.pages import Reader, let_in, reader, signed_in
-from tests.support.services import Site
+from tests.support.services import Site, answering, build, make_service
 
 HOME = "/contractor/toto/"
 _SECRET = re.compile(r"<code>([A-Z2-7]+)</code>")
@@ -365,6 +369,7 @@ async def test_one_account_shuts_no_other_out_of_changing_a_password(intake: Sit
         ("wrong-password", "atarashii-mihon-1", "atarashii-mihon-1", "現在のパスワードが正しくありません。"),
         (PASSWORD, "short", "short", "12文字以上128文字以内"),
         (PASSWORD, "takasaki-takasaki", "takasaki-takasaki", "推測されやすい"),
+        (PASSWORD, "Password!2024", "Password!2024", "推測されやすい"),
         (PASSWORD, "atarashii-mihon-1", "atarashii-mihon-2", "一致しません"),
         (PASSWORD, PASSWORD, PASSWORD, "現在と同じ"),
     ],
@@ -535,6 +540,60 @@ async def test_an_own_password_is_counted_wherever_it_is_asked_for(registry: Sit
 
     assert len(places) == sessions.PER_LOGIN + 1
     assert "しばらく操作できません" in purchaser.text
+
+
+@pytest.fixture
+async def strict_registry(databases: Databases, keys: Keyring) -> AsyncIterator[Site]:
+    """Where nobody does anything without a code."""
+    await databases.fresh("registry")
+    async with answering(build(make_service("registry", databases, keys, codes_required=True))) as site:
+        yield site
+
+
+@pytest.mark.parametrize("page", ["", "views", "account", "certificates/31072-000012"])
+async def test_where_codes_are_required_one_is_set_up_before_anything_else(strict_registry: Site, page: str) -> None:
+    purchaser = await signed_in(strict_registry, await strict_registry.person("tochigi"), "tochigi-mihon")
+
+    await purchaser.get(f"/purchaser/{page}")
+    assert purchaser.path == "/purchaser/account/code"
+    assert "ログインには確認コードが必要です。" in purchaser.text
+    app = await _drawn(purchaser)
+    await purchaser.post("/purchaser/account/code", {"code": app.at(_now(strict_registry))})
+
+    assert "確認コードを設定しました" in purchaser.text
+    assert (await purchaser.get("/purchaser/")).path == "/purchaser/"
+
+
+async def test_where_codes_are_required_a_removed_one_is_replaced_before_anything_else(strict_registry: Site) -> None:
+    purchaser, _ = await _with_code(strict_registry)
+    await purchaser.get("/purchaser/account")
+
+    await purchaser.post("/purchaser/account/code/remove", {"password": PASSWORD})
+
+    assert purchaser.path == "/purchaser/account/code"
+    assert (await purchaser.get("/purchaser/")).path == "/purchaser/account/code"
+
+
+async def test_wrong_passwords_and_codes_are_counted(registry: Site) -> None:
+    before = {(of, why): _wrong(of, why) for of in ("password", "code") for why in ("wrong", "too_often")}
+    await _with_code(registry)
+    half = await reader(registry).sign_in("tochigi-mihon")
+
+    for n in range(sessions.PER_LOGIN + 2):
+        await half.post("/purchaser/sign-in/code", {"code": f"{n:06d}", "next": ""})
+        await reader(registry).sign_in("tochigi-mihon", "wrong-password")
+
+    grown = {each: _wrong(*each) - count for each, count in before.items()}
+    assert grown == {
+        ("password", "wrong"): sessions.PER_LOGIN,
+        ("password", "too_often"): 2,
+        ("code", "wrong"): sessions.PER_LOGIN,
+        ("code", "too_often"): 2,
+    }
+
+
+def _wrong(of: str, why: str) -> float:
+    return REGISTRY.get_sample_value("akashi_wrong_secrets_total", {"of": of, "why": why}) or 0.0
 
 
 async def test_the_secret_of_codes_is_sealed_in_the_database(registry: Site) -> None:

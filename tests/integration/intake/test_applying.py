@@ -345,7 +345,7 @@ async def test_a_field_of_another_type_is_told_in_japanese_without_its_value(cha
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 30_000, "秘密".encode()])
 async def test_what_is_no_json_is_refused(body, contractor, intake):
-    headers = {**contractor.person.headers, "Idempotency-Key": "k"}
+    headers = {**contractor.person.headers, "Idempotency-Key": "k", "Content-Type": "application/json"}
     answer = await intake.http.post(APPLICATIONS, content=body, headers=headers)
 
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:akashi:problem:not-json")
@@ -353,7 +353,7 @@ async def test_what_is_no_json_is_refused(body, contractor, intake):
 
 
 async def test_no_depth_of_nesting_breaks_anything(contractor, intake):
-    headers = {**contractor.person.headers, "Idempotency-Key": "k"}
+    headers = {**contractor.person.headers, "Idempotency-Key": "k", "Content-Type": "application/json"}
     statuses = set()
     for depth in range(860, 1000, 2):
         body = b"[" * depth + b"]" * depth
@@ -364,10 +364,33 @@ async def test_no_depth_of_nesting_breaks_anything(contractor, intake):
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, {"works": None}, {"mail_address": "\ud800"}])
 async def test_json_of_another_shape_is_refused(document, contractor, intake):
-    headers = {**contractor.person.headers, "Idempotency-Key": "k"}
+    headers = {**contractor.person.headers, "Idempotency-Key": "k", "Content-Type": "application/json"}
     answer = await intake.http.post(APPLICATIONS, content=json.dumps(document).encode(), headers=headers)
 
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/", "json"])
+async def test_a_body_that_does_not_say_that_it_is_json_is_refused_and_told_what_would_be_taken(
+    kind, contractor, intake
+):
+    headers = {**contractor.person.headers, "Idempotency-Key": "k", **({"Content-Type": kind} if kind else {})}
+    body = json.dumps(an_application_form()).encode()
+
+    answer = await intake.http.post(APPLICATIONS, content=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["type"]) == (415, "urn:akashi:problem:unsupported-media-type")
+    assert answer.headers["accept"] == "application/json"
+    assert await intake.outbox("ApplicationSubmitted") == []
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"])
+async def test_a_body_may_say_in_any_way_that_it_is_json(kind, contractor, intake):
+    headers = {**contractor.person.headers, "Idempotency-Key": "k", "Content-Type": kind}
+
+    answer = await intake.http.post(APPLICATIONS, content=json.dumps(an_application_form()).encode(), headers=headers)
+
+    assert answer.status_code == 202
 
 
 async def test_a_body_that_is_too_large_is_refused(contractor):

@@ -119,7 +119,7 @@ async def test_what_is_no_letter_is_not_taken(document, contractor):
     given = await contractor.site.http.post(
         messages_of(application_id),
         content=json.dumps(document),
-        headers={**contractor.person.headers, "Idempotency-Key": "k"},
+        headers={**contractor.person.headers, "Idempotency-Key": "k", "Content-Type": "application/json"},
     )
 
     assert given.status_code == 422

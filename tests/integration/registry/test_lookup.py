@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.outbox import Outbox, unpack
 from chassis.postgres import transaction
@@ -145,6 +146,19 @@ async def test_after_so_many_wrong_keys_a_number_is_closed_for_a_while(certifica
 
     assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= 901
+
+
+async def test_wrong_keys_are_counted_for_who_watches(certificate, look_up):
+    before = {why: _wrong_keys(why) for why in ("wrong", "too_often")}
+
+    for _ in range(PER_NUMBER + 2):
+        await look_up(certificate.contract_number, WRONG)
+
+    assert {why: _wrong_keys(why) - count for why, count in before.items()} == {"wrong": PER_NUMBER, "too_often": 2}
+
+
+def _wrong_keys(why):
+    return REGISTRY.get_sample_value("akashi_wrong_secrets_total", {"of": "key", "why": why}) or 0.0
 
 
 async def test_failures_counted_by_a_clock_that_ran_far_ahead_close_nothing(registry, certificate, look_up):

@@ -20,8 +20,40 @@ async def test_nothing_fits_where_nothing_is_stored() -> None:
     assert not await passwords.fits(None, "")
 
 
-def test_a_first_password_can_be_taken() -> None:
-    assert passwords.fault_of(passwords.draw(), login="takasaki") is None
+async def test_a_first_password_can_be_taken() -> None:
+    assert await passwords.fault_of(passwords.draw(), login="takasaki") is None
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    ["関係のない言葉と釣鐘と梯子", "correct horse battery staple", "kensetsu-tanaka-1985", "x" * 32 + "Q7h!vR2m"],
+)
+async def test_a_password_that_takes_many_guesses_is_taken(chosen: str) -> None:
+    assert await passwords.fault_of(chosen, login="takasaki") is None
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "password1234",
+        "Password!2024",
+        "qwertyuiop12",
+        "1qaz2wsx3edc",
+        "123456789012",
+        "letmeinletmein",
+        "P4ssw0rd1234",
+        "あああああああああああああ",
+        "aaaaaaaaaaaa",
+        "ｐａｓｓｗｏｒｄ１２３４",
+        "takasaki-no-pass-word",
+        "1l!|" * 32,
+    ],
+)
+async def test_a_password_that_is_common_or_soon_guessed_is_not_taken(chosen: str) -> None:
+    fault = await passwords.fault_of(chosen, login="takasaki")
+
+    assert fault is not None
+    assert fault.startswith("推測されやすい")
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 1])
