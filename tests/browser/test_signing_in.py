@@ -39,6 +39,30 @@ async def test_a_wrong_password_says_nothing_about_the_login(stack: RunningStack
     assert said == ["お客様IDまたはパスワードが正しくありません。"] * 2
 
 
+async def test_a_password_can_be_looked_at_until_it_is_sent(stack: RunningStack, browser: Browser) -> None:
+    name = f"seen-{uuid.uuid4().hex[:8]}"
+    login = await stack.sign_in_of(await stack.contractor(name), name)
+    async with browser.person(stack.url("intake"), "contractor", login, size=PHONE) as screen:
+        page = screen.page
+        await screen.go("/contractor/account/password")
+        await page.locator("#old").fill(PASSWORD)
+        await page.locator("#new").fill("Password!2024")
+        await page.locator("#again").fill("Password!2024")
+        fields = page.locator("#old, #new, #again")
+        types = "fields => fields.map(field => field.type)"
+        assert await fields.evaluate_all(types) == ["password"] * 3
+        await page.get_by_label("パスワードを表示する").check()
+        assert await fields.evaluate_all(types) == ["text"] * 3
+        await screen.is_sound("password-shown")
+        async with page.expect_request("**/account/password") as sent:
+            await page.get_by_role("button", name="変更する").click()
+        assert "Password%212024" in ((await sent.value).post_data or "")
+        await page.get_by_role("alert").wait_for()
+        assert "推測されやすい" in await page.get_by_role("alert").inner_text()
+        await screen.picture("password-guessable")
+        assert await fields.evaluate_all(types) == ["password"] * 3
+
+
 async def test_a_purchaser_sets_codes_up_and_removes_them(stack: RunningStack, browser: Browser) -> None:
     name = f"codes-{uuid.uuid4().hex[:8]}"
     login = await stack.sign_in_of(await stack.purchaser("tochigi"), name)
