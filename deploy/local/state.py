@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 from deploy.local.problem import Problem
 
@@ -105,11 +104,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 @cache
-def _claims() -> IO[bytes]:
+def _claims() -> int:
     """A byte for each port, which whoever was given it holds locked. Never closed: that would let go of all."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "ports").open("ab")
+    return os.open(folder / "ports", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def _is_ours(port: int) -> bool:

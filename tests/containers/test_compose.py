@@ -186,6 +186,14 @@ def test_a_container_of_ours_may_do_nothing_beyond_its_work(stack: Compose, part
 
 
 @pytest.mark.parametrize("part", [*SERVICES, "postgres", "kafka", "mailbox", "witness"])
+def test_a_container_that_loses_its_bounds_takes_the_machine_from_nobody(stack: Compose, part: str) -> None:
+    (container,) = stack.containers(part)
+    assert 0 < container["HostConfig"]["PidsLimit"] <= 1024
+    # PostgreSQL's pages are the machine's cache.
+    assert part == "postgres" or 0 < container["HostConfig"]["Memory"] <= 2 << 30
+
+
+@pytest.mark.parametrize("part", [*SERVICES, "postgres", "kafka", "mailbox", "witness"])
 def test_no_process_is_root_or_could_become_it(stack: Compose, part: str) -> None:
     status = dict(
         line.split(":\t", 1) for line in stack.run(part, "cat", "/proc/1/status").splitlines() if ":\t" in line
