@@ -4,6 +4,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -69,8 +70,10 @@ async def _roll(stack: WiredStack, contractor: Client, sent: Sent, release: Path
                 return len(await members_of(stack.console.kafka_administrator, service)) > len(before)
 
             await eventually(shares, BESIDE_SECONDS)
-            sent.add(await send(contractor, 4))
-            await eventually(lambda: has_come_to_its_end(contractor, sent), BESIDE_SECONDS)
+            # Of the rest, more is always under way.
+            ours = await send(contractor, 4)
+            await eventually(partial(has_come_to_its_end, contractor, ours), BESIDE_SECONDS)
+            sent.add(ours)
             await stack.replace(service, release)
 
 
