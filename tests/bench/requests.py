@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 import asyncpg
 
@@ -20,7 +20,6 @@ from tests.bench.hammer import hammer, request
 from tests.bench.latency import registered
 from tests.bench.pipes import web
 from tests.bench.report import Figure, progress
-from tests.bench.rounds import Wrong
 from tests.bench.stand import Stand, running_stand
 from tests.fault.load import nth_form
 from tests.support.builders import a_certificate, a_record
@@ -56,8 +55,8 @@ async def accepting(count: int, rounds: int) -> Sequence[Figure]:
                 for n in range(number)
             ]
 
-        async with _bare_web(stand) as bare, _web_alone(stand, "intake") as alone:
-            sides = _Sides(stand, "intake", alone, bare, expected=202)
+        async with _bare_web(stand) as (port, pid):
+            sides = _Sides(stand, "intake", port, pid, expected=202)
             return await sides.measured("applications accepted/s", requests, count, rounds)
 
 
@@ -84,7 +83,7 @@ async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
                 for n in range(number)
             ]
 
-        async with _bare_web(stand) as bare, _web_alone(stand, "registry") as alone:
+        async with _bare_web(stand) as (port, pid):
             rows = [
                 (one.contract_number, web.digest(one.contract_number, KEY), one.content.model_dump_json())
                 for one in issued
@@ -94,79 +93,54 @@ async def looking_up(count: int, rounds: int) -> Sequence[Figure]:
                 await connection.copy_records_to_table("certificate", records=rows)
             finally:
                 await connection.close()
-            sides = _Sides(stand, "registry", alone, bare, expected=200)
+            sides = _Sides(stand, "registry", port, pid, expected=200)
             return await sides.measured("certificates looked up/s", requests, count, rounds)
-
-
-class _Server(NamedTuple):
-    port: int
-    pid: int
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """A service of ours; one more process of it that answers only, while the first publishes; and the bare one."""
+    """A service of ours, and the bare one."""
 
     stand: Stand
     part: str
-    alone: _Server
-    bare: _Server
+    bare_port: int
+    bare_pid: int
     #: The status that every answer must have.
     expected: int
 
     async def measured(
         self, what: str, requests: Callable[[int], list[bytes]], count: int, rounds: int
     ) -> list[Figure]:
-        servers = {
-            "ours": _Server(self.stand.port(self.part), self.stand.pid(self.part)),
-            "alone": self.alone,
-            "bare": self.bare,
-        }
-        rates = {(name, asking): list[float]() for name in servers for asking in ASKING}
-        cpu = {(name, asking): list[float]() for name in servers for asking in ASKING}
+        rates = {(name, asking): list[float]() for name in ("ours", "bare") for asking in ASKING}
+        cpu = {(name, asking): list[float]() for name in ("ours", "bare") for asking in ASKING}
         for number, asking in itertools.product(range(rounds + 1), ASKING):
-            for name, server in servers.items():
-                # What none was asked before.
-                asked = requests(count if number else _WARM_UP)
-                before = self._cpu_seconds(server)
-                per_second = await hammer(server.port, asked, expected=self.expected, connections=asking)
+            asked = requests(count if number else _WARM_UP)
+            for name, port in (("ours", self.stand.port(self.part)), ("bare", self.bare_port)):
+                before = self._cpu_seconds(name)
+                per_second = await hammer(port, asked, expected=self.expected, connections=asking)
                 if number:
                     rates[name, asking].append(per_second)
-                    cpu[name, asking].append((self._cpu_seconds(server) - before) / count * 1000)
+                    cpu[name, asking].append((self._cpu_seconds(name) - before) / count * 1000)
                     progress.print(f"round {number} of {rounds}, {asking} at once, {name}: {per_second:,.0f} a second")
-        best = {name: max((rates[name, asking] for asking in ASKING), key=median) for name in servers}
+        best = {name: max((rates[name, asking] for asking in ASKING), key=median) for name in ("ours", "bare")}
         return [
             Figure(f"{what}, each as many as it can", best["ours"], "bare Starlette", best["bare"], "≥ 0.5"),
-            Figure(f"{what}, published by another process", best["alone"], "bare Starlette", best["bare"], "≥ 0.5"),
             *(
-                Figure(f"{told}, {asking} at once{how}", of[name, asking], "bare Starlette", of["bare", asking])
-                for told, of in ((what, rates), ("CPU ms a request of the process", cpu))
-                for name, how in (("ours", ""), ("alone", ", published by another process"))
+                Figure(told.format(asking), of["ours", asking], "bare Starlette", of["bare", asking])
+                for told, of in ((what + ", {} at once", rates), ("CPU ms a request of the service, {} at once", cpu))
                 for asking in ASKING
             ),
         ]
 
-    def _cpu_seconds(self, server: _Server) -> float:
-        return self.stand.cpu_seconds_of({server.pid}) or 0.0
+    def _cpu_seconds(self, name: str) -> float:
+        if name == "bare":
+            return self.stand.cpu_seconds_of({self.bare_pid}) or 0.0
+        return self.stand.cpu_seconds(self.part) or 0.0
 
 
 @contextlib.asynccontextmanager
-async def _web_alone(stand: Stand, part: str) -> AsyncIterator[_Server]:
-    """One more process of a service, which answers and leaves what there is to publish to the first."""
-    spec, port = stand.process(part), free_port()
-    process = await asyncio.create_subprocess_exec(
-        *spec.command(),
-        env={**spec.environment(), "AKASHI_ROLE": "web", "AKASHI_HTTP_PORT": str(port)},
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    async with _stopped(process):
-        await eventually(partial(_answers, port), 30)
-        yield _Server(port, process.pid)
-
-
-@contextlib.asynccontextmanager
-async def _bare_web(stand: Stand) -> AsyncIterator[_Server]:
-    """The reference."""
+async def _bare_web(stand: Stand) -> AsyncIterator[tuple[int, int]]:
+    """Port and pid of the reference."""
     server = await asyncpg.connect(stand.postgres.dsn())
     try:
         await server.execute(f"CREATE DATABASE {_DATABASE}")
@@ -184,24 +158,16 @@ async def _bare_web(stand: Stand) -> AsyncIterator[_Server]:
         "--log-level", "warning", env={**os.environ, "BENCH_DSN": dsn},
     )  # fmt: skip
 
-    async with _stopped(process):
-        await eventually(partial(_answers, port), 30)
-        yield _Server(port, process.pid)
+    async def answers() -> bool:
+        try:
+            await hammer(port, [_HEALTH], expected=200)
+        except OSError:
+            return False
+        return True
 
-
-async def _answers(port: int) -> bool:
     try:
-        await hammer(port, [_HEALTH], expected=200)
-    except (OSError, Wrong, EOFError):
-        return False
-    return True
-
-
-@contextlib.asynccontextmanager
-async def _stopped(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
-    """Whatever happens meanwhile."""
-    try:
-        yield
+        await eventually(answers, 30)
+        yield port, process.pid
     finally:
         process.terminate()
         await process.wait()
