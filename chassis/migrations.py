@@ -30,6 +30,10 @@ INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
 IDLE_SESSION_TIMEOUT = "15s"
 #: First line of a file that must run outside a transaction. It may run again: see `_apply`.
 NO_TRANSACTION = "-- transaction: none"
+#: Such a file waits for every transaction that began before it, an audit's and a backup's too, and nobody waits for it:
+#: given up after the seconds of an ordinary statement, it would begin from nothing again and again.
+WAIT_FOR_OLDER = "SET lock_timeout = 0"
+NO_TRANSACTION_SECONDS = 86_400
 #: Indexes that were not built to their end. No migration builds one now: we have the lock. Queries do not use them.
 SELECT_HALF_BUILT = """
 SELECT format('%I.%I', namespace.nspname, class.relname) FROM pg_index AS index
@@ -76,11 +80,13 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", file: Path, a
             raise MigrationChanged(f"{file.name} was applied as another text: write a new file instead.")
         return False
     if sql.startswith(NO_TRANSACTION):
+        await connection.execute(WAIT_FOR_OLDER)
         # Whoever tried before may have been killed in the middle, or before it noted what was done.
         for (index,) in await connection.fetch(SELECT_HALF_BUILT):
-            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+            await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}", timeout=NO_TRANSACTION_SECONDS)
             log.warning("migration.half_built_dropped", index=index)
-        await connection.execute(sql)
+        await connection.execute(sql, timeout=NO_TRANSACTION_SECONDS)
+        await connection.execute("RESET lock_timeout")
         await connection.execute(INSERT_APPLIED, file.name, digest)
     else:
         async with connection.transaction():

@@ -31,7 +31,7 @@ from chassis.telemetry import configure_logs
 from chassis.tls import CertificateUnusable, distrust, good_until
 from chassis.web import problems, tokens
 from chassis.web.body_limit import BodyLimit
-from chassis.web.connections import BACKLOG, Limits, limited_by
+from chassis.web.connections import BACKLOG, Limits, Loop, limited_by
 from chassis.web.correlation import Correlation
 from chassis.web.headers import SafeHeaders
 from chassis.web.links import Link
@@ -188,6 +188,7 @@ def serve(service: Service) -> None:
         app,
         host=settings.http_host,
         port=settings.http_port,
+        loop=f"{Loop.__module__}:{Loop.__qualname__}",
         ssl_certfile=settings.http_certificate_file,
         forwarded_allow_ips=settings.trusted_proxies,
         http=limited_by(

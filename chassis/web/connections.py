@@ -10,7 +10,8 @@ import asyncio
 import select
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from ssl import SSLContext
+from typing import Any, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,6 +21,8 @@ from chassis.web.problems import Problem, too_slow, unavailable
 
 #: Connections that are taken up in a turn of the loop. Those above `Limits.connections` are gone some turns later.
 BACKLOG: Final = 256
+#: From the connection to the end of what TLS says first; asyncio's own minute is long for who says nothing.
+HANDSHAKE_SECONDS: Final = 10.0
 #: That a client may go on sending after it was told that it is too late.
 LINGER_SECONDS: Final = 1.0
 
@@ -51,6 +54,15 @@ class Limits:
 def limited_by(limits: Limits) -> type[H11Protocol]:
     """What uvicorn takes as `http`."""
     return type("LimitedConnection", (Connection,), {"limits": limits})
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """What uvicorn takes as `loop`: a client has so long to begin with TLS. Before that, it is no connection yet."""
+
+    async def create_server(self, *args: Any, ssl: SSLContext | None = None, **more: Any) -> asyncio.Server:  # type: ignore[override]  # whatever uvicorn says
+        if ssl is not None:
+            more.setdefault("ssl_handshake_timeout", HANDSHAKE_SECONDS)
+        return await super().create_server(*args, ssl=ssl, **more)
 
 
 class Connection(H11Protocol):
@@ -169,7 +181,9 @@ class Connection(H11Protocol):
             self.cycle.message_event.set()
         if last_words and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(last_words)
-            self.transport.write_eof()
+            if self.transport.can_write_eof():
+                # Over TLS there is no half of an end.
+                self.transport.write_eof()
             # Closed at once, what is still being sent to us would be answered by a reset, which takes our words back.
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         else:

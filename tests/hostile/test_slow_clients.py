@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 import uuid
@@ -23,12 +24,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from chassis.web.connections import HANDSHAKE_SECONDS
 from deploy.local.state import CLONE, free_port
 from tests.fault.load import nth_form
 from tests.support.databases import Databases
 from tests.support.keys import Keyring
 from tests.support.running import TRUSTING_NOBODY
-from tests.support.services import Person, answering, build, make_service
+from tests.support.services import Person, Site, answering, build, make_service
 from tests.support.waiting import eventually
 
 REQUEST_SECONDS: Final = 2.0
@@ -52,16 +54,19 @@ class Process:
     pid: int
     person: Person
     pool: asyncpg.Pool
+    #: Whom to trust where it speaks TLS.
+    authority: Path | None
 
     async def connect(self) -> tuple[StreamReader, StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        tls = ssl.create_default_context(cafile=self.authority) if self.authority else None
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
 
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}",
             headers=self.person.headers,
             timeout=OTHERS_SECONDS,
-            verify=TRUSTING_NOBODY,
+            verify=ssl.create_default_context(cafile=self.authority) if self.authority else TRUSTING_NOBODY,
         )
 
     def taken(self) -> int:
@@ -83,26 +88,46 @@ class Process:
 
 
 @pytest.fixture(scope="module")
-async def process(databases: Databases, keys: Keyring) -> AsyncIterator[Process]:
+async def beside(databases: Databases, keys: Keyring) -> AsyncIterator[Site]:
     await databases.fresh("intake")
-    async with answering(build(make_service("intake", databases, keys))) as beside:
-        person = await beside.contractor()
-        async with running(databases, keys, person, beside.pool) as process:
-            yield process
+    async with answering(build(make_service("intake", databases, keys))) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+async def person(beside: Site) -> Person:
+    return await beside.contractor()
+
+
+@pytest.fixture(scope="module")
+async def plain(databases: Databases, keys: Keyring, beside: Site, person: Person) -> AsyncIterator[Process]:
+    async with running(databases, keys, person, beside.pool) as process:
+        yield process
+
+
+@pytest.fixture(scope="module", params=["http", "https"])
+async def process(
+    request: pytest.FixtureRequest, databases: Databases, keys: Keyring, beside: Site, person: Person
+) -> AsyncIterator[Process]:
+    async with running(databases, keys, person, beside.pool, tls=request.param == "https") as process:
+        yield process
 
 
 @asynccontextmanager
-async def running(databases: Databases, keys: Keyring, person: Person, pool: asyncpg.Pool) -> AsyncIterator[Process]:
-    port = free_port()
+async def running(
+    databases: Databases, keys: Keyring, person: Person, pool: asyncpg.Pool, *, tls: bool = False
+) -> AsyncIterator[Process]:
+    port, own = free_port(), keys.of("intake")
     settings = {
         "ROLE": "web",
-        "SECRETS_DIR": keys.of("intake"),
+        "SECRETS_DIR": own,
         "POSTGRES_HOST": databases.server.host,
         "POSTGRES_PORT": databases.server.port,
         "HTTP_PORT": port,
         "HTTP_REQUEST_SECONDS": REQUEST_SECONDS,
         "HTTP_ANSWER_SECONDS": ANSWER_SECONDS,
         "HTTP_CONNECTIONS": CONNECTIONS,
+        **({"HTTP_CERTIFICATE_FILE": own / "tls.pem"} if tls else {}),
     }
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.intake"),
@@ -112,7 +137,7 @@ async def running(databases: Databases, keys: Keyring, person: Person, pool: asy
     )
     assert started.stdout is not None
     said: asyncio.Task[bytes] = asyncio.create_task(started.stdout.read())
-    process = Process(port, started.pid, person, pool)
+    process = Process(port, started.pid, person, pool, own / "ca.pem" if tls else None)
     try:
         await eventually(lambda: answers(process), 60)
         yield process
@@ -296,30 +321,41 @@ async def test_hundreds_who_say_nothing_give_way_to_those_who_ask(process: Proce
     await eventually(lambda: process.taken() == 0, GRACE_SECONDS)
 
 
-async def test_who_never_reads_the_answers_is_cut_and_holds_no_memory_of_ours(process: Process) -> None:
-    large = _head(process, "GET").replace(b"/api/applications", b"/openapi.json")
-    async with process.http() as client:
+async def test_who_never_reads_the_answers_is_cut_and_holds_no_memory_of_ours(plain: Process) -> None:
+    large = _head(plain, "GET").replace(b"/api/applications", b"/openapi.json")
+    async with plain.http() as client:
         # It is made at the first time.
         await client.get("/openapi.json")
-    before, resident = await process.cut(), resident_bytes(process.pid)
+    before, resident = await plain.cut(), resident_bytes(plain.pid)
 
-    async with AsyncExitStack() as opened, others_are_served(process):
+    async with AsyncExitStack() as opened, others_are_served(plain):
         for _ in range(10):
             deaf = socket.socket()
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             deaf.setblocking(False)
             opened.callback(deaf.close)
-            await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", process.port))
+            await asyncio.get_running_loop().sock_connect(deaf, ("127.0.0.1", plain.port))
             # Far more answers than the buffers of both kernels hold.
             await asyncio.get_running_loop().sock_sendall(deaf, large * 200)
 
         async def all_are_cut() -> bool:
-            return await process.cut() - before == {"answer": 10}
+            return await plain.cut() - before == {"answer": 10}
 
         await eventually(all_are_cut, ANSWER_SECONDS + 2 * GRACE_SECONDS)
 
-    assert resident_bytes(process.pid) - resident < 64 * 2**20
-    await eventually(lambda: process.taken() == 0, GRACE_SECONDS)
+    assert resident_bytes(plain.pid) - resident < 64 * 2**20
+    await eventually(lambda: plain.taken() == 0, GRACE_SECONDS)
+
+
+async def test_who_never_begins_with_tls_is_cut(
+    databases: Databases, keys: Keyring, beside: Site, person: Person
+) -> None:
+    async with running(databases, keys, person, beside.pool, tls=True) as process, AsyncExitStack() as opened:
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", process.port)
+            opened.callback(writer.close)
+        async with others_are_served(process):
+            await eventually(lambda: process.taken() <= 2, HANDSHAKE_SECONDS + GRACE_SECONDS, every_seconds=0.2)
 
 
 async def test_who_takes_time_but_not_too_much_is_answered(process: Process) -> None:

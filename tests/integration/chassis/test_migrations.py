@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import PosixPath
 from unittest.mock import Mock
 
@@ -110,17 +111,47 @@ async def test_a_file_that_fails_leaves_nothing_and_lets_the_next_one_try(connec
 async def test_an_index_that_was_left_half_built_is_built_again(connect, files):
     connection, another = await connect(), await connect()
     await migrate(connection, files[:1])
-    await connection.execute("SET lock_timeout = 200")
 
     async with another.transaction():
         # What it is built beside must come to its end first.
         await another.execute("INSERT INTO a VALUES (7)")
-        with pytest.raises(asyncpg.LockNotAvailableError):
-            await migrate(connection, files)
-    assert not await is_valid(connection)
+        building = asyncio.create_task(migrate(connection, files))
+        await eventually(partial(waits, another, connection))
+        await another.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+        with pytest.raises(UNAVAILABLE):
+            await building
+    assert not await is_valid(another)
 
-    assert await migrate(connection, files) == [file.name for file in files[1:]]
-    assert await is_valid(connection)
+    assert await migrate(another, files) == [file.name for file in files[1:]]
+    assert await is_valid(another)
+
+
+async def test_an_index_waits_for_whoever_began_before_it_longer_than_anything_else_may(databases, connect, files):
+    another = await connect()
+    await migrate(another, files[:1])
+    soon = {"server_settings": {"lock_timeout": "200ms"}, "command_timeout": 0.5}
+    connection = await asyncpg.connect(**{**databases.address("intake"), **soon})
+
+    async with another.transaction(isolation="repeatable_read"):
+        # An audit, or a backup.
+        await another.fetch("SELECT * FROM a")
+        building = asyncio.create_task(migrate(connection, files))
+        await eventually(partial(waits, another, connection, seconds=1))
+
+    assert await building == [file.name for file in files[1:]]
+    assert await is_valid(another)
+    assert await connection.fetchval("SHOW lock_timeout") == "200ms"
+    await connection.close()
+
+
+async def waits(beside, connection, seconds=0):
+    """Whether a session has waited for others for so long."""
+    return await beside.fetchval(
+        "SELECT wait_event_type = 'Lock' AND query_start < clock_timestamp() - make_interval(secs => $2)"
+        " FROM pg_stat_activity WHERE pid = $1",
+        connection.get_server_pid(),
+        float(seconds),
+    )
 
 
 async def test_an_index_that_was_built_and_not_noted_is_only_noted(connect, files):
