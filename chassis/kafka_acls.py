@@ -72,11 +72,12 @@ def declared() -> frozenset[Grant]:
     return frozenset(grants)
 
 
-async def ensure_acls(access: KafkaAccess) -> tuple[list[str], list[str]]:
-    """Make the broker's rules about our users those that are declared; what was granted, and what was taken away.
+async def ensure_acls(access: KafkaAccess, *, and_no_others: bool = False) -> tuple[list[str], list[str]]:
+    """Grant what is declared, and, if asked to, take from our users what is not; what was granted, and taken away.
 
-    Rules about anybody else are left alone, and a broker that asks nobody who they are has none. Raises `KafkaError`
-    where this user may not make them, `TimeoutError` where the broker does not obey.
+    A newer release declares more: whoever starts an older one beside it takes nothing away. Rules about anybody else
+    are left alone, and a broker that asks nobody who they are has none. Raises `KafkaError` where this user may not
+    make them, `TimeoutError` where the broker does not obey.
     """
     if access.protocol == "PLAINTEXT":
         return [], []
@@ -87,14 +88,20 @@ async def ensure_acls(access: KafkaAccess) -> tuple[list[str], list[str]]:
             answer = await client.send(client.get_random_node(), CreateAclsRequest(*rule.arguments()))
             _raise_for(answer.creation_responses)
         # 2. Then what nobody may any more.
+        extra = extra if and_no_others else []
         for rule in extra:
             answer = await client.send(client.get_random_node(), DeleteAclsRequest(*rule.arguments()))
             _raise_for(each[:2] for each in answer.filter_responses)
         # 3. The answers came from the controller. Brokers obey as soon as they have read of it.
         async with asyncio.timeout(_OBEYED_SECONDS):
-            while await _differing(client) != ([], []):
+            while not _obeyed(await _differing(client), extra):
                 await asyncio.sleep(_POLL_SECONDS)
     return [str(rule) for rule in missing], [str(rule) for rule in extra]
+
+
+def _obeyed(differing: tuple[list["_Rule"], list["_Rule"]], taken: list["_Rule"]) -> bool:
+    missing, extra = differing
+    return not missing and not set(taken) & set(extra)
 
 
 async def differing_acls(access: KafkaAccess) -> tuple[list[str], list[str]]:

@@ -10,7 +10,7 @@ Never `id > last`: ids are drawn before commit, so a later id can be visible bef
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -36,6 +36,8 @@ IDLE_POLL_SECONDS: Final = 0.25
 STANDBY_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 3.0
 IDLE_SESSION_TIMEOUT: Final = "15s"
+#: That a topic which is not there, or a client that is full, is waited for. Shorter than the session may be idle.
+HAND_OVER_SECONDS: Final = 10.0
 #: A client whose broker goes away while it starts would try for ever, and nobody would see the relay move. Shorter than
 #: the session may be idle.
 START_SECONDS: Final = 10.0
@@ -132,14 +134,13 @@ class Relay:
                     await self._outbox.committed.wait()
             return
         self._looked_in_vain = 0
-        sent = [
-            await producer.send(row["topic"], key=row["key"], value=row["value"], headers=unpack(row["headers"]))
-            for row in rows
-        ]
+        sent, refused = await _hand_over(producer, rows)
         await self._all_acknowledged(connection, producer, sent)
-        await connection.execute(DELETE, [row["id"] for row in rows])
-        OUTBOX_PUBLISHED.inc(len(rows))
-        OUTBOX_PENDING.set(await connection.fetchval(COUNT) if len(rows) == BATCH else 0)
+        await connection.execute(DELETE, [row["id"] for row in rows[: len(sent)]])
+        OUTBOX_PUBLISHED.inc(len(sent))
+        OUTBOX_PENDING.set(await connection.fetchval(COUNT) if refused or len(rows) == BATCH else 0)
+        if refused is not None:
+            raise refused
 
     async def _all_acknowledged(
         self,
@@ -160,6 +161,26 @@ class Relay:
                 OUTBOX_PENDING.set(await connection.fetchval(COUNT))
                 self._progress.beat()
         self.is_overdue = False
+
+
+async def _hand_over(
+    producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
+) -> tuple[list["asyncio.Future[Any]"], KafkaError | None]:
+    """Of each, in order, what will tell that it is acknowledged; up to the first for which there is no place.
+
+    Those before it are on their way: if nobody noted that, they would be published again at each attempt.
+    """
+    sent: list[asyncio.Future[Any]] = []
+    try:
+        async with asyncio.timeout(HAND_OVER_SECONDS):
+            for row in rows:
+                headers = unpack(row["headers"])
+                sent.append(await producer.send(row["topic"], key=row["key"], value=row["value"], headers=headers))
+    except KafkaError as error:
+        return sent, error
+    except TimeoutError:
+        return sent, KafkaTimeoutError("no place was found in time")
+    return sent, None
 
 
 async def _start(producer: AIOKafkaProducer) -> None:

@@ -68,7 +68,8 @@ WITNESS_NAME: Final = "witness.akashi.example/local"
 def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
     """Make every secret that is not there yet.
 
-    Nothing that exists is changed, so it can be repeated, also by several at once: all end with the same values.
+    Nothing that was drawn is changed, so it can be repeated, also by several at once: all end with the same values.
+    What says them in a server's words is written anew where they differ.
     """
     keep = _Keeper(folder, file_mode, folder_mode)
     keep("postgres/superuser_password", _password)
@@ -77,9 +78,12 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
         keep(f"{service}/database_password", partial(str, password))
 
     users = {user: keep(f"{user}/kafka_password", _password) for user in KAFKA_USERS}
-    keep("broker/jaas.conf", partial(_jaas, users))
-    keep("broker/client.properties", partial(_client_properties, users[BROKER]))
-    keep("broker/client-tls.properties", partial(_client_tls_properties, users[BROKER]))
+    for name, said in (
+        ("broker/jaas.conf", _jaas(users)),
+        ("broker/client.properties", _client_properties(users[BROKER])),
+        ("broker/client-tls.properties", _client_tls_properties(users[BROKER])),
+    ):
+        keep.renew(name, partial(str, said), said.__eq__)
 
     for reader in ("intake", "issuer", "notifier"):
         private_key = keep(f"{reader}/private_key", _private_key)

@@ -6,12 +6,16 @@ Both can be tried a few times, counted for the account alone: before the row of 
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from asyncpg import Record
 
 from chassis.metrics import WRONG_SECRETS
+from chassis.sealing import CannotOpen
 from chassis.web import passwords, sessions
 from chassis.web.pages import Visit
 from chassis.web.wording import noted
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,12 @@ async def by_code(visit: Visit) -> Refused | None:
     own = await visit.tx.fetchrow(sessions.SELECT_OWN, account_id)
     if own is None or own["totp_nonce"] is None:
         return _counted(WRONG_CODE, "code")
-    secret = visit.site.at_rest.open(own["totp_nonce"], own["totp_ciphertext"], about=account_id).decode()
+    try:
+        secret = visit.site.at_rest.open(own["totp_nonce"], own["totp_ciphertext"], about=account_id).decode()
+    except CannotOpen:
+        # The service was given another key than the one that it was sealed with.
+        log.warning("code.cannot_be_opened", account_id=str(account_id))
+        return _counted(WRONG_CODE, "code")
     step = passwords.matching_step(secret, visit.text("code"), now=now.timestamp(), after=own["totp_last_step"])
     if step is None:
         return _counted(WRONG_CODE, "code")

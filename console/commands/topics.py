@@ -2,7 +2,7 @@
 
 # ruff: noqa: PLC0415 - imports wait until a command runs, so that --help is fast
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -39,7 +39,12 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def create() -> None:
+def create(
+    revoke: Annotated[
+        bool,
+        typer.Option("--revoke", help="Take away, too, what no topic declares: no newer release may be running."),
+    ] = False,
+) -> None:
     """Create the topics that are missing, and the rules of who may use them. A repeat changes nothing."""
     from chassis.kafka_acls import ensure_acls
     from chassis.kafka_topics import ensure_topics
@@ -48,7 +53,7 @@ def create() -> None:
     made = run(ensure_topics(kafka))
     for name in made:
         print(name)
-    granted, taken = run(ensure_acls(kafka))
+    granted, taken = run(ensure_acls(kafka, and_no_others=revoke))
     for rule in granted:
         print(rule)
     for rule in taken:

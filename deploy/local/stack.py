@@ -20,6 +20,8 @@ __all__ = ["SERVICES", "Problem", "stack"]
 
 SERVICES = ("intake", "issuer", "registry", "notifier")
 _OK = 200
+#: Of the settings below, those that somebody who serves people through a proxy sets.
+_TOLD = ("AKASHI_COOKIES_SECURE", "AKASHI_PURCHASER_URL", "AKASHI_CONTRACTOR_URL")
 
 
 def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (), tls: bool = False) -> list[Part]:
@@ -159,6 +161,8 @@ def _service(name: str, state: Path, ports: Mapping[str, int], at: _Neighbours) 
             }
             if at.tls:
                 settings |= {"AKASHI_SMTP_SECURITY": "starttls", "AKASHI_SMTP_CA_FILE": at.ca(name)}
+    # How people reach the pages the caller may know better.
+    settings = {name: value for name, value in settings.items() if name not in _TOLD or name not in os.environ}
     # The caller's own settings (AKASHI_*) pass; where the parts find each other, and how they speak, is decided here.
     decided = {variable: str(value) for variable, value in settings.items() if value is not None}
     passed = {variable: value for variable, value in os.environ.items() if variable not in settings}

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from unittest.mock import Mock
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+import chassis.relay
 from chassis.dead_letters import letter
 from chassis.lifecycle import Progress
 from chassis.outbox import Outbox
@@ -97,6 +99,26 @@ async def test_more_than_a_batch_holds_arrives_in_order_and_so_do_the_largest(re
 
     assert first_seen(await topic.until(len(values))) == values
     await eventually(lambda: is_empty(intake_pool))
+
+
+async def test_what_is_before_a_message_that_has_no_place_leaves_once(relay, topic, intake_pool, outbox, monkeypatch):
+    monkeypatch.setattr(chassis.relay, "HAND_OVER_SECONDS", 1)
+    # How others configured logs would decide what can be heard of them here.
+    log = Mock()
+    monkeypatch.setattr(chassis.relay, "log", log)
+    values = [str(n) for n in range(5)]
+    await add(intake_pool, outbox, *values)
+    async with transaction(intake_pool) as tx:
+        # A newer release's, which was taken back.
+        await outbox.add_messages(tx, [Message("nowhere.v1", b"k", b"stays", ())])
+    await add(intake_pool, outbox, "stays behind it")
+
+    relay()
+    await eventually(lambda: log.warning.call_count >= 3)
+
+    assert [record.value.decode() for record in await topic.until(5)] == values
+    left = await intake_pool.fetch("SELECT value FROM outbox ORDER BY id")
+    assert [row["value"] for row in left] == [b"stays", b"stays behind it"]
 
 
 async def is_empty(pool):

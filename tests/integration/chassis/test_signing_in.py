@@ -596,6 +596,17 @@ def _wrong(of: str, why: str) -> float:
     return REGISTRY.get_sample_value("akashi_wrong_secrets_total", {"of": of, "why": why}) or 0.0
 
 
+async def test_a_code_that_the_service_cannot_open_any_more_is_a_wrong_one(registry: Site) -> None:
+    _, app = await _with_code(registry)
+    await registry.pool.execute("UPDATE sign_in SET totp_ciphertext = sha256(totp_ciphertext)")
+    half = await reader(registry).sign_in("tochigi-mihon")
+
+    await half.post("/purchaser/sign-in/code", {"code": app.at(_now(registry) + STEP_SECONDS), "next": ""})
+
+    assert half.status == 422
+    assert "コードが正しくありません。" in half.text
+
+
 async def test_the_secret_of_codes_is_sealed_in_the_database(registry: Site) -> None:
     _, app = await _with_code(registry)
 

@@ -30,6 +30,17 @@ def test_a_repetition_changes_nothing(folder: Path) -> None:
     assert all_of(folder) == before
 
 
+def test_a_password_of_kafka_that_was_taken_away_is_told_to_the_broker_anew(folder: Path) -> None:
+    told = {folder / "broker" / name for name in ("jaas.conf", "client.properties", "client-tls.properties")}
+    old = (folder / "broker" / "kafka_password").read_text()
+    (folder / "broker" / "kafka_password").unlink()
+
+    make_secrets(folder)
+
+    new = (folder / "broker" / "kafka_password").read_text()
+    assert all(new in path.read_text() and old not in path.read_text() for path in told)
+
+
 def test_what_is_missing_is_made_from_what_is_there(folder: Path) -> None:
     before = all_of(folder)
     (folder / "issuer" / "public_keys" / "intake").unlink()

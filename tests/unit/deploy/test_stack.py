@@ -43,6 +43,18 @@ def test_a_service_is_given_its_own_secrets_and_the_callers_settings(
     assert "AKASHI_SMTP_PORT" not in parts["intake"].environment()
 
 
+def test_how_people_reach_the_pages_the_caller_knows_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AKASHI_COOKIES_SECURE", "true")
+    monkeypatch.setenv("AKASHI_PURCHASER_URL", "https://purchaser.example")
+    monkeypatch.setenv("AKASHI_CONTRACTOR_URL", "https://contractor.example")
+
+    parts = {part.name: part for part in stack(tmp_path, PREFERRED_PORTS) if isinstance(part, ProcessSpec)}
+
+    intake, notifier = parts["intake"].environment(), parts["notifier"].environment()
+    assert (intake["AKASHI_COOKIES_SECURE"], intake["AKASHI_PURCHASER_URL"]) == ("true", "https://purchaser.example")
+    assert notifier["AKASHI_CONTRACTOR_URL"] == "https://contractor.example"
+
+
 def test_with_tls_every_service_is_told_whom_to_trust_and_what_to_show(tmp_path: Path) -> None:
     parts = {part.name: part for part in stack(tmp_path, PREFERRED_PORTS, tls=True) if isinstance(part, ProcessSpec)}
 
