@@ -1,6 +1,9 @@
 """What we count. One registry per process, shown at `/metrics`."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import PLATFORM_COLLECTOR, REGISTRY, Counter, Gauge, Histogram
+
+# Which Python this is, and on what: whoever reaches the service need not learn it.
+REGISTRY.unregister(PLATFORM_COLLECTOR)
 
 EVENTS_HANDLED = Counter("akashi_events_handled_total", "Events whose effect is durable", ["group", "type"])
 EVENTS_PARKED = Counter("akashi_events_parked_total", "Records sent to the dead-letter topic", ["group", "reason"])

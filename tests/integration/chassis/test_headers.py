@@ -1,5 +1,6 @@
 """What is told to browsers with every answer, of every address that there is."""
 
+import platform
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -74,6 +75,17 @@ async def test_no_answer_is_kept_or_guessed_at_and_each_asks_for_tls(
                 assert not _lacking(answer, *["Cache-Control"] * address.startswith("/log/")), address
         for address in ("/api/not-there", "/static/not-there", "/openapi.json"):
             assert not _lacking(await site.http.get(address)), address
+
+
+async def test_no_answer_names_a_product_that_it_is_made_by(
+    intake: Site, issuer: Site, registry: Site, built: Callable[[str], Built]
+) -> None:
+    products = ("uvicorn", "starlette", "fastapi", "asyncpg", "postgresql/", platform.python_version())
+    for service, site in (("intake", intake), ("issuer", issuer), ("registry", registry)):
+        for method, address in [*_addresses(built(service), of_pages=False), ("GET", "/openapi.json")]:
+            answer = await site.http.request(method, address)
+            said = f"{answer.headers} {answer.text}".lower()
+            assert not [product for product in products if product in said], address
 
 
 async def test_no_page_runs_what_others_wrote(intake: Site, issuer: Site, registry: Site) -> None:
