@@ -4,6 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, NamedTuple
 
@@ -31,6 +32,8 @@ LINE_LENGTH: Final = 200
 MESSAGE_LENGTH: Final = 2000
 TELEPHONE_LENGTH: Final = 30
 YEN_LIMIT: Final = 10**13
+#: 平成元年1月8日. Certificates name days by their era (CERT-7); a year before this was mistyped.
+EARLIEST_DAY: Final = date(1989, 1, 8)
 #: What an event can carry.
 RATIO_LIMIT: Final = Decimal("9999999.9")
 REQUIRED_JA: Final = "必須項目です。"
@@ -211,7 +214,16 @@ def _yen(path: str, rule: str, value: int | None, *, required: bool = True) -> I
         if required:
             yield from _required(path, rule, value)
     elif not 0 < value <= YEN_LIMIT:
-        yield Fault(path, rule, "1円以上の金額を入力してください。", f"An amount from 1 to {YEN_LIMIT:,} yen.")
+        message = "1円以上の金額を入力してください。" if value <= 0 else "10兆円以下の金額を入力してください。"
+        yield Fault(path, rule, message, f"An amount from 1 to {YEN_LIMIT:,} yen.")
+
+
+def _day(path: str, value: date | None) -> Iterator[Fault]:
+    if value is None:
+        yield from _required(path, "FORM-9", value)
+    elif value < EARLIEST_DAY:
+        earliest = f"{EARLIEST_DAY.year}年{EARLIEST_DAY.month}月{EARLIEST_DAY.day}日"
+        yield Fault(path, "FORM-9", f"{earliest}以降の日付を入力してください。", f"A day from {EARLIEST_DAY} on.")
 
 
 def _one_of(path: str, rule: str, value: str | None, known: Iterable[str]) -> Iterator[Fault]:
@@ -240,9 +252,9 @@ def _check_works(works: WorksForm, purchaser: Purchaser | None) -> Iterator[Faul
     if works.purchaser_id and purchaser is None:
         yield Fault("works.purchaser_id", "FORM-9", "発注者が見つかりません。", "There is no such purchaser.")
     yield from _yen("works.price_yen", "FORM-9", works.price_yen)
-    yield from _required("works.contract_date", "FORM-9", works.contract_date)
-    yield from _required("works.term_from", "FORM-9", works.term_from)
-    yield from _required("works.term_to", "FORM-9", works.term_to)
+    yield from _day("works.contract_date", works.contract_date)
+    yield from _day("works.term_from", works.term_from)
+    yield from _day("works.term_to", works.term_to)
     if works.term_from and works.term_to and works.term_to < works.term_from:
         yield Fault("works.term_to", "FORM-9", "工期の終わりが始まりより前です。", "The term ends before it begins.")
     yield from _line("works.jv_name", "FORM-9", works.jv_name)
@@ -271,6 +283,15 @@ def _check_product(product: str, form: ProductForm, surety: Surety | None) -> It
 
 def _check_ratio(product: str, form: ProductForm, price_yen: int | None) -> Iterator[Fault]:
     fiscal_year_amount_yen = form.fiscal_year_amount_yen
+    if fiscal_year_amount_yen is not None and price_yen and fiscal_year_amount_yen > price_yen:
+        # The ratio is of it, and what it is part of would not limit it.
+        yield Fault(
+            f"products.{product}.fiscal_year_amount_yen",
+            "A2",
+            "今年度対象額が請負金額を超えています。",
+            "This year's amount is more than the price.",
+        )
+        return
     amounts = [form.amount_yen or 0, price_yen or 0]
     if min(*amounts, 1 if fiscal_year_amount_yen is None else fiscal_year_amount_yen) <= 0:
         return

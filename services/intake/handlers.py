@@ -166,8 +166,9 @@ async def _keep(tx: Transaction, taken: Sequence[_Taken], taking: Taking) -> Non
     if not taken:
         return
     if refused := await keep_applications(tx, [(each.submitted, each.wrapped_for_us) for each in taken]):
-        products = [applied.product for applied in refused[0].products]
-        earlier = await store.earlier_application(tx, _works_key(refused[0]), products)
+        ours = refused[0]
+        products = [applied.product for applied in ours.products]
+        earlier = await store.earlier_application(tx, _works_key(ours), products, than=ours.application_id)
         raise Problem(
             409,
             "already-applied",

@@ -39,6 +39,7 @@ RETURNING application_id, product
 """
 SELECT_EARLIER = """
 SELECT application_id FROM product WHERE works_key = $1 AND product = ANY($2::text[]) AND active
+    AND application_id <> $3
 ORDER BY application_id LIMIT 1
 """
 LOCK_APPLICATION = """
@@ -234,8 +235,9 @@ async def add_applications(
     ]
 
 
-async def earlier_application(tx: Transaction, works_key: bytes, products: Sequence[str]) -> UUID | None:
-    found: UUID | None = await tx.fetchval(SELECT_EARLIER, works_key, list(products))
+async def earlier_application(tx: Transaction, works_key: bytes, products: Sequence[str], *, than: UUID) -> UUID | None:
+    """Which other application has one of these products for these works."""
+    found: UUID | None = await tx.fetchval(SELECT_EARLIER, works_key, list(products), than)
     return found
 
 

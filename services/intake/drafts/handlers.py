@@ -46,6 +46,16 @@ async def save(
     return await find(tx, draft_id, place, taking=taking)
 
 
+async def begin(
+    tx: Transaction, draft_id: UUID, place: Place, fields: Mapping[str, str], *, principal: Principal, taking: Taking
+) -> Draft:
+    """As `save`, once: a draft that is there stays as somebody went on with it."""
+    row = await store.find(tx, draft_id, place)
+    if row is not None:
+        return _opened(row, taking)
+    return await save(tx, draft_id, place, fields, principal=principal, taking=taking)
+
+
 async def find(tx: Transaction, draft_id: UUID, place: Place, *, taking: Taking, lock: bool = False) -> Draft:
     """One draft. Problem 404 for another's, or none."""
     row = await store.find(tx, draft_id, place, lock=lock)

@@ -15,7 +15,7 @@ from chassis.web.problems import Problem
 from chassis.web.wording import LANGUAGE
 from reference.codes import PRODUCTS
 from services.intake import views
-from services.intake.domain import Fault
+from services.intake.domain import EARLIEST_DAY, Fault
 from services.intake.drafts import handlers as drafts
 from services.intake.drafts.handlers import Draft
 from services.intake.drafts.store import Place
@@ -148,6 +148,7 @@ async def _form(
         # One message beside a field; the summary has all.
         faults={field: messages[:1] for field, messages in by_field.items()},
         entries=entries,
+        earliest_day=EARLIEST_DAY,
         tab=tab,
         tabs=labels.E_NET_TABS if at.is_e_net else labels.TABS,
         words=labels.PRODUCT_WORDS,

@@ -102,7 +102,7 @@ def make_router(site: Site, counter: Counter) -> APIRouter:  # noqa: C901 - a li
         async with at_portal(site, counter, request, surety_id) as at:
             application = await _found(at, application_id, counter)
             fields = _reused(application, at)
-            draft = await drafts.save(
+            draft = await drafts.begin(
                 at.visit.tx, _drawn(at, "draft"), place_at(at), fields, principal=at.visit.person, taking=taking
             )
             return at.go(f"drafts/{draft.id}?told=reused")

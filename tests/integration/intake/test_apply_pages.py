@@ -127,9 +127,9 @@ async def test_an_amount_reads_alike_however_it_is_typed(page, intake):
 
 
 async def test_the_ratio_is_of_this_years_amount_where_it_is_given(page):
-    await typed(page, **{"products.advance_payment.fiscal_year_amount_yen": "64,000,000"})
+    await typed(page, **{"products.advance_payment.fiscal_year_amount_yen": "40,000,000"})
 
-    assert "31.3%" in page.text
+    assert "50.0%" in page.text
 
 
 async def test_the_branch_follows_the_purchaser_until_another_is_chosen(page):

@@ -11,6 +11,7 @@ from chassis import sealing
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import ApplicationDecided, ApplicationWithdrawn, ProductOutcome
+from services.intake import handlers
 from tests.support.builders import LEFT_OUT, a_performance, an_application_form, an_e_net_form
 from tests.support.clock import NOON
 
@@ -168,6 +169,18 @@ async def test_the_same_works_and_product_again_is_refused_with_the_earlier_appl
 
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:akashi:problem:already-applied")
     assert answer.json()["application_id"] == earlier
+
+
+async def test_the_earlier_application_is_named_though_a_clock_that_ran_ahead_named_it(contractor, monkeypatch):
+    form = an_application_form()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(handlers, "uuid7", lambda: uuid.UUID(int=uuid.uuid4().int | 1 << 127))
+        earlier = (await contractor.post(APPLICATIONS, form)).json()["application_id"]
+
+    more = form | {"products": {**form["products"], "performance": a_performance()}}
+    answer = await contractor.post(APPLICATIONS, more)
+
+    assert (answer.status_code, answer.json()["application_id"]) == (409, earlier)
 
 
 async def test_the_same_works_twice_at_once_are_taken_once(intake, contractor):

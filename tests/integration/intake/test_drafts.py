@@ -185,6 +185,20 @@ async def test_a_returned_application_is_used_again_in_its_place(page, contracto
     assert str(events[1].replaces) == application_id
 
 
+async def test_a_draft_that_somebody_went_on_with_is_not_begun_again(page, contractor):
+    application_id = await contractor.apply(works__name="見本橋補修工事")
+    draft_id = uuid.uuid4()
+    again = f"{HERE}/applications/{application_id}/reuse", {"draft": str(draft_id)}
+    await page.get(f"{HERE}/applications/{application_id}")
+    await page.post(*again)
+    await keep(page, draft_id, **{"works.name": "別の橋補修工事"})
+
+    await page.post(*again)
+
+    assert 'value="別の橋補修工事"' in page.text
+    assert 'value="見本橋補修工事"' not in page.text
+
+
 async def test_an_open_application_is_used_again_as_a_new_one(page, contractor):
     application_id = await contractor.apply()
 

@@ -1,7 +1,9 @@
 """MSG: contractor and surety write to each other; sealed, told once, and unreadable once shredded."""
 
+import asyncio
 import json
 import uuid
+from functools import partial
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.integration.intake.told import queued
 from tests.support.clock import NOON
 from tests.support.consuming import parked
 from tests.support.pages import signed_in
+from tests.support.waiting import eventually
 
 HERE = "/contractor/toto"
 
@@ -195,6 +198,20 @@ async def test_a_new_message_is_news_until_somebody_opens_it(contractor, page, a
     assert "弊社からお客様へのお知らせがあります" in (await page.get(f"{HERE}/")).text
     assert "工期をご確認ください。" in (await page.get(f"{HERE}/applications/{application_id}")).text
     assert "弊社からお客様へのお知らせがあります" not in (await page.get(f"{HERE}/")).text
+
+
+async def test_two_who_read_a_new_message_at_once_are_both_shown_it(contractor, intake, answer):
+    application_id = await contractor.apply()
+    await answer(application_id)
+
+    async with intake.pool.acquire() as beside, beside.transaction():
+        # Both come so far as to note that it was seen.
+        await beside.execute("SELECT 1 FROM message FOR UPDATE")
+        reads = [asyncio.create_task(contractor.get(messages_of(application_id))) for _ in range(2)]
+        waiting = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%seen_at%'"
+        await eventually(partial(intake.pool.fetchval, waiting))
+
+    assert [read.status_code for read in await asyncio.gather(*reads)] == [200, 200]
 
 
 async def test_a_message_written_on_the_page_is_sent_once_and_shown(contractor, page, intake):

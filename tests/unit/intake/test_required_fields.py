@@ -153,3 +153,26 @@ def test_everything_that_is_wrong_is_said_at_once(reference):
     form = an_application_form(works__name=LEFT_OUT, mail_address=LEFT_OUT, products={})
 
     assert sorted(faults(form, reference)) == [("mail_address", "C3"), ("products", "FORM-1"), ("works.name", "FORM-9")]
+
+
+@pytest.mark.parametrize("field", ["contract_date", "term_from", "term_to"])
+def test_a_day_before_the_eras_that_certificates_know_was_mistyped(field, reference):
+    mistyped = {"contract_date": "0026-10-01", "term_from": "1989-01-07", "term_to": "1926-12-24"}[field]
+
+    assert (f"works.{field}", "FORM-9") in faults(an_application_form(**{f"works__{field}": mistyped}), reference)
+
+
+def test_the_first_day_of_an_era_that_certificates_know_is_no_fault(reference):
+    days = {"works__contract_date": "1989-01-08", "works__term_from": "1989-01-08"}
+
+    found = faults(an_application_form(**days), reference)
+    assert not [fault for fault in found if fault[0] in ("works.term_from", "works.term_to")]
+
+
+def test_what_is_of_this_year_is_no_more_than_the_price(reference):
+    price = {"works__price_yen": 10_000_000}
+    form = an_application_form(**price)
+    path = "products.advance_payment.fiscal_year_amount_yen"
+    for amount_yen, expected in ((10_000_000, []), (10_000_001, [(path, "A2")])):
+        form["products"]["advance_payment"]["fiscal_year_amount_yen"] = amount_yen
+        assert [fault for fault in faults(form, reference) if fault[0] == path] == expected
