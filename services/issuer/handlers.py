@@ -152,11 +152,12 @@ async def decide_at_desk(
 ) -> DeskDecision | Proposal:
     """A person accepts or returns a queued application, or proposes to where four eyes are needed (DESK-1).
 
-    The same again changes nothing; another decision, or a second proposal, is refused with problem 409.
+    The same again changes nothing; another decision, another person's words, or a second proposal, is refused with
+    problem 409: nobody shall think that theirs were told.
     """
     row = await _lock(tx, application_id, principal)
     if row["status"] != "queued":
-        if row["desk_outcome"] == outcome:
+        if row["desk_outcome"] == outcome and (not message.strip() or row["decided_by"] == principal.account_id):
             return _made(row)
         raise _already_decided(row)
     message = message_of(outcome, message)
