@@ -107,3 +107,11 @@ async def transaction(
         connection.transaction(isolation="repeatable_read" if of_one_moment else None),
     ):
         yield connection
+
+
+@contextlib.asynccontextmanager
+async def unless_done_meanwhile(tx: "Transaction") -> AsyncIterator[None]:
+    """In a transaction of one moment: where another did the same meanwhile, this block is undone; the rest goes on."""
+    with contextlib.suppress(asyncpg.SerializationError):
+        async with tx.transaction():
+            yield

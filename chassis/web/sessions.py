@@ -1,6 +1,5 @@
 """Who is signed in? A cookie holds a random token; what it means is in PostgreSQL, where it can be ended."""
 
-import contextlib
 import hashlib
 import hmac
 import secrets
@@ -11,10 +10,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Literal
 from uuid import UUID
 
-import asyncpg
 from asyncpg import Record
 
-from chassis.postgres import Transaction
+from chassis.postgres import Transaction, unless_done_meanwhile
 from chassis.web.tokens import Principal
 
 #: A browser left alone for so long has to sign in again, and every browser after a day's work.
@@ -126,9 +124,8 @@ async def find(tx: Transaction, token: str, *, role: str, now: datetime) -> Sign
         return None
     if now - row["seen_at"] > timedelta(minutes=1):
         # Two requests of one browser may both want to: one of them is enough.
-        with contextlib.suppress(asyncpg.SerializationError):
-            async with tx.transaction():
-                await tx.execute(UPDATE_SEEN, digest(token), now)
+        async with unless_done_meanwhile(tx):
+            await tx.execute(UPDATE_SEEN, digest(token), now)
     person = Principal(row["id"], row["role"], row["subject_id"], row["person"], frozenset())
     return Signed(person, row["login"], row["must_change"], row["has_totp"], row["code_due"])
 

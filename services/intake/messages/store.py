@@ -1,14 +1,11 @@
 """The statements about messages."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
-from chassis.postgres import Transaction
+from chassis.postgres import Transaction, unless_done_meanwhile
 
 INSERT_MESSAGES = """
 INSERT INTO message (message_id, application_id, direction, sent_at, sent_by, person, data_key_id, nonce, ciphertext)
@@ -58,7 +55,6 @@ async def of(tx: Transaction, application_id: UUID) -> list[Message]:
 
 
 async def mark_seen(tx: Transaction, application_id: UUID, now: datetime) -> None:
-    # Two may read at once, each as of one moment: one of them is enough.
-    with contextlib.suppress(asyncpg.SerializationError):
-        async with tx.transaction():
-            await tx.execute(MARK_SEEN, application_id, now)
+    # Two may read at once: one of them is enough.
+    async with unless_done_meanwhile(tx):
+        await tx.execute(MARK_SEEN, application_id, now)
