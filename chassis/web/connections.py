@@ -182,8 +182,10 @@ class Connection(H11Protocol):
         if last_words and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(last_words)
             if self.transport.can_write_eof():
-                # Over TLS there is no half of an end.
                 self.transport.write_eof()
+            else:
+                # Over TLS there is no half of an end: ours is said, and waits for theirs.
+                self.transport.close()
             # Closed at once, what is still being sent to us would be answered by a reset, which takes our words back.
             self.loop.call_later(LINGER_SECONDS, self.transport.abort)
         else:
