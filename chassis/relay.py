@@ -135,7 +135,8 @@ class Relay:
             return
         self._looked_in_vain = 0
         sent, refused = await _hand_over(producer, rows)
-        await self._all_acknowledged(connection, producer, sent)
+        if sent:
+            await self._all_acknowledged(connection, producer, sent)
         await connection.execute(DELETE, [row["id"] for row in rows[: len(sent)]])
         OUTBOX_PUBLISHED.inc(len(sent))
         OUTBOX_PENDING.set(await connection.fetchval(COUNT) if refused or len(rows) == BATCH else 0)

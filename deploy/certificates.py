@@ -16,8 +16,8 @@ from documents.authority import KeyAndCertificate, certify, key_usage, make_auth
 
 AUTHORITY_LASTS: Final = timedelta(days=3650)
 CERTIFICATE_LASTS: Final = timedelta(days=365)
-#: What has less than this before it is made anew at the next start: a restart in each ten months meets it in time.
-RENEWED_BEFORE: Final = timedelta(days=90)
+#: What has less than this before it is made anew at the next start: each leaves ten months.
+RENEWED_BEFORE: Final = timedelta(days=305)
 #: A clock that is behind shall not call a fresh certificate one of tomorrow.
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 #: Where a health check asks, and where a stack on one machine listens.

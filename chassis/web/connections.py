@@ -23,6 +23,9 @@ from chassis.web.problems import Problem, too_slow, unavailable
 BACKLOG: Final = 256
 #: From the connection to the end of what TLS says first; asyncio's own minute is long for who says nothing.
 HANDSHAKE_SECONDS: Final = 10.0
+#: That TLS waits for the other's end, and for what is still to be read; asyncio's own half a minute keeps the place of
+#: everybody who leaves without a word, and a stop waiting.
+SHUTDOWN_SECONDS: Final = 5.0
 #: That a client may go on sending after it was told that it is too late.
 LINGER_SECONDS: Final = 1.0
 
@@ -57,11 +60,12 @@ def limited_by(limits: Limits) -> type[H11Protocol]:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """What uvicorn takes as `loop`: a client has so long to begin with TLS. Before that, it is no connection yet."""
+    """What uvicorn takes as `loop`: a client has so long to begin with TLS, and to end it."""
 
     async def create_server(self, *args: Any, ssl: SSLContext | None = None, **more: Any) -> asyncio.Server:  # type: ignore[override]  # whatever uvicorn says
         if ssl is not None:
             more.setdefault("ssl_handshake_timeout", HANDSHAKE_SECONDS)
+            more.setdefault("ssl_shutdown_timeout", SHUTDOWN_SECONDS)
         return await super().create_server(*args, ssl=ssl, **more)
 
 

@@ -1,3 +1,5 @@
+import time
+
 import pyotp
 import pytest
 
@@ -54,6 +56,14 @@ async def test_a_password_that_is_common_or_soon_guessed_is_not_taken(chosen: st
 
     assert fault is not None
     assert fault.startswith("推測されやすい")
+
+
+async def test_no_password_takes_long_to_be_estimated() -> None:
+    began = time.process_time()
+
+    await passwords.fault_of("@4(8<[{369!1|0$5+7%2" * 6, login="takasaki")
+
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("offset", [-1, 0, 1])
