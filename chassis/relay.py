@@ -137,8 +137,8 @@ class Relay:
         sent, refused = await _hand_over(producer, rows)
         if sent:
             await self._all_acknowledged(connection, producer, sent)
-        await connection.execute(DELETE, [row["id"] for row in rows[: len(sent)]])
-        OUTBOX_PUBLISHED.inc(len(sent))
+            await connection.execute(DELETE, [row["id"] for row in rows[: len(sent)]])
+            OUTBOX_PUBLISHED.inc(len(sent))
         OUTBOX_PENDING.set(await connection.fetchval(COUNT) if refused or len(rows) == BATCH else 0)
         if refused is not None:
             raise refused

@@ -48,9 +48,7 @@ async def fault_of(password: str, *, login: str) -> str | None:
     text = _normal(password)
     if not SHORTEST <= len(text) <= LONGEST:
         return noted("パスワードは12文字以上128文字以内で入力してください。")
-    async with _ESTIMATING:
-        guesses = await asyncio.to_thread(_guesses, text)
-    if login.lower() in text.lower() or guesses < FEWEST_GUESSES:
+    if login.lower() in text.lower() or await _guesses(text) < FEWEST_GUESSES:
         return noted(
             "推測されやすいパスワードは使用できません。IDやよく使われる言葉を避け、関係のない言葉を組み合わせてください。"
         )
@@ -77,11 +75,12 @@ def _normal(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def _guesses(text: str) -> int:
+async def _guesses(text: str) -> int:
     """A second or so at worst."""
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its 15 MB of words are for services where somebody changes one
 
-    return int(zxcvbn(text[:ESTIMATED])["guesses"])
+    async with _ESTIMATING:
+        return int((await asyncio.to_thread(zxcvbn, text[:ESTIMATED]))["guesses"])
 
 
 def _verify(stored: str | None, password: str) -> bool:
