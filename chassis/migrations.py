@@ -31,7 +31,7 @@ IDLE_SESSION_TIMEOUT = "15s"
 #: First line of a file that must run outside a transaction. It may run again: see `_apply`.
 NO_TRANSACTION = "-- transaction: none"
 #: Such a file waits for every transaction that began before it, an audit's and a backup's too: given up after the
-#: seconds of an ordinary statement, it would begin from nothing again and again. Only who wants to migrate waits for it.
+#: seconds of an ordinary statement, it would begin from nothing again and again. Only who migrates waits for it.
 WAIT_FOR_OLDER = "SET lock_timeout = 0"
 NO_TRANSACTION_SECONDS = 86_400
 #: Indexes that were not built to their end. No migration builds one now: we have the lock. Queries do not use them.
