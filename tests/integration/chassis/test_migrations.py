@@ -109,14 +109,14 @@ async def test_a_file_that_fails_leaves_nothing_and_lets_the_next_one_try(connec
 
 
 async def test_an_index_that_was_left_half_built_is_built_again(connect, files):
-    connection, another = await connect(), await connect()
+    connection, another, beside = await connect(), await connect(), await connect()
     await migrate(connection, files[:1])
 
     async with another.transaction():
         # What it is built beside must come to its end first.
         await another.execute("INSERT INTO a VALUES (7)")
         building = asyncio.create_task(migrate(connection, files))
-        await eventually(partial(waits, another, connection))
+        await eventually(partial(waits, beside, connection))
         await another.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
         with pytest.raises(UNAVAILABLE):
             await building
@@ -127,7 +127,7 @@ async def test_an_index_that_was_left_half_built_is_built_again(connect, files):
 
 
 async def test_an_index_waits_for_whoever_began_before_it_longer_than_anything_else_may(databases, connect, files):
-    another = await connect()
+    another, beside = await connect(), await connect()
     await migrate(another, files[:1])
     soon = {"server_settings": {"lock_timeout": "200ms"}, "command_timeout": 0.5}
     connection = await asyncpg.connect(**{**databases.address("intake"), **soon})
@@ -136,7 +136,7 @@ async def test_an_index_waits_for_whoever_began_before_it_longer_than_anything_e
         # An audit, or a backup.
         await another.fetch("SELECT * FROM a")
         building = asyncio.create_task(migrate(connection, files))
-        await eventually(partial(waits, another, connection, seconds=1))
+        await eventually(partial(waits, beside, connection, seconds=1))
 
     assert await building == [file.name for file in files[1:]]
     assert await is_valid(another)
@@ -145,7 +145,7 @@ async def test_an_index_waits_for_whoever_began_before_it_longer_than_anything_e
 
 
 async def waits(beside, connection, seconds=0):
-    """Whether a session has waited for others for so long."""
+    """Whether a session has waited for others for so long; asked in no transaction, which would see the same again."""
     return await beside.fetchval(
         "SELECT wait_event_type = 'Lock' AND query_start < clock_timestamp() - make_interval(secs => $2)"
         " FROM pg_stat_activity WHERE pid = $1",
