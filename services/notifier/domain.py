@@ -1,5 +1,6 @@
 """Who gets a letter, when is it tried again, and what does an SMTP server's answer mean? Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,9 @@ UNDELIVERABLE: Final = "undeliverable"
 
 #: Reply codes that speak of us (not logged in, closing down), whatever command they answer.
 ABOUT_US: Final = frozenset({421, 454, 530, 534, 535, 538})
+#: Enhanced codes of a final no (RFC 3463) that speak of the surety's address, of the server, or of what we may: a
+#: relay that does not know us any more refuses every letter so, at RCPT or DATA. 5.3.4 is the letter's size.
+_NOT_ABOUT_THE_LETTER: Final = re.compile(r"5\.(?:1\.[78]|3\.(?!4\b)\d+|7\.\d+)\b")
 
 
 class UnknownRule(ValueError):
@@ -124,15 +128,16 @@ class Unclear:
 Outcome = Sent | PutOff | GivenUp | Unclear
 
 
-def outcome_of_reply(stage: Stage, smtp_code: int) -> Outcome:
-    """What a reply other than success means.
+def outcome_of_reply(stage: Stage, smtp_code: int, text: str) -> Outcome:
+    """What a reply other than success means; `text` is what it says after the code.
 
     A final no (5xx) counts only where it is about address or letter. Said to us or to the surety it is a fault in
     somebody's configuration: the letters wait until a person has mended it.
     """
     if stage is Stage.SERVER or smtp_code in ABOUT_US:
         return PutOff(by_server=True, smtp_code=smtp_code)
-    if stage is not Stage.SENDER and 500 <= smtp_code < 600:  # noqa: PLR2004 - permanent, RFC 5321 4.2.1
+    is_final = smtp_code >= 500  # noqa: PLR2004 - RFC 5321 4.2.1
+    if is_final and stage is not Stage.SENDER and not _NOT_ABOUT_THE_LETTER.match(text):
         return GivenUp("refused", smtp_code)
     return PutOff(by_server=False, smtp_code=smtp_code)
 

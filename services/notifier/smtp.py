@@ -61,16 +61,16 @@ class Line:
                 stage = Stage.LETTER
                 await client.data(letter)
         except SMTPResponseException as error:
+            if not 200 <= error.code < 600:  # noqa: PLR2004 - RFC 5321 4.2: what else comes is no reply
+                return self._said_nothing(stage, error)
             if isinstance(error, SMTPHeloError):
                 stage = Stage.SERVER
             log.info("smtp.answered", stage=stage.value, smtp_code=error.code)
             await self._forget_envelope(stage)
-            return outcome_of_reply(stage, error.code)
+            return outcome_of_reply(stage, error.code, error.message)
         # A time-out, a lost connection, a TLS failure, a server without what we need: no answer about the letter.
         except (SMTPException, OSError, TimeoutError) as error:
-            log.warning("smtp.silent", stage=stage.value, error=type(error).__name__, **distrust(error))
-            self.drop()
-            return outcome_of_silence(stage)
+            return self._said_nothing(stage, error)
         except BaseException:
             self.drop()
             raise
@@ -94,6 +94,11 @@ class Line:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _said_nothing(self, stage: Stage, error: Exception) -> Outcome:
+        log.warning("smtp.silent", stage=stage.value, error=type(error).__name__, **distrust(error))
+        self.drop()
+        return outcome_of_silence(stage)
 
     async def _kept(self, sender: str) -> SMTP | None:
         """The connection of the last letter, if it takes another. The server may have closed it or have had enough

@@ -141,6 +141,20 @@ async def test_refused_for_good_is_told_with_the_code_and_never_with_the_words(
     assert "tanto@" not in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize("command", ["RCPT", "DATA"])
+async def test_a_relay_that_refuses_us_ends_no_letter(world: Any, a_case: Callable[..., Any], command: str) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    world.post.answers[command] = ["554 5.7.1 relay access denied"]
+    await world.send_due()
+    assert await world.state(case) == "queued"
+
+    world.clock.advance(seconds=5)
+    await world.send_due()
+
+    assert await world.state(case) == "sent"
+
+
 async def test_put_off_for_too_long_a_letter_is_given_up(world: Any, a_case: Callable[..., Any]) -> None:
     case = a_case()
     await world.take(*case.halves)
@@ -273,19 +287,20 @@ async def test_a_server_that_falls_silent_loses_the_letter_no_time(world: Any, a
     assert [type(event).__name__ for event in await world.told()] == ["MailSent"]
 
 
+@pytest.mark.parametrize("how", [(True, []), (False, ["taken, thank you"])], ids=["silent", "no reply of SMTP"])
 async def test_an_unclear_letter_is_left_to_a_person_where_that_is_wished(
-    world: Any, a_case: Callable[..., Any]
+    world: Any, a_case: Callable[..., Any], how: tuple[bool, list[str]]
 ) -> None:
     case = a_case()
     await world.take(*case.halves)
-    world.post.silent = True
+    world.post.silent, world.post.answers["DATA"] = how
 
     await world.send_due(timeout_seconds=0.3, resend_unknown=False)
     world.clock.advance(days=1)
     await world.send_due(resend_unknown=False)
 
     assert await world.state(case) == "unknown"
-    assert len(world.post.letters) == 1
+    assert world.post.mails_begun == 1
     assert await world.told() == []
 
 

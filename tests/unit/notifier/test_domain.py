@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from services.notifier.domain import (
     BackOff,
     GivenUp,
+    Outcome,
     PutOff,
     Stage,
     Unclear,
@@ -63,28 +64,46 @@ def test_a_letter_to_the_surety_is_named_after_the_letter_it_tells_of(letter: st
 @pytest.mark.parametrize("stage", [Stage.RECIPIENT, Stage.LETTER])
 @pytest.mark.parametrize("smtp_code", [500, 550, 552, 553, 554, 571])
 def test_a_final_no_to_address_or_letter_gives_up(stage: Stage, smtp_code: int) -> None:
-    assert outcome_of_reply(stage, smtp_code) == GivenUp("refused", smtp_code)
+    assert outcome_of_reply(stage, smtp_code, "") == GivenUp("refused", smtp_code)
 
 
 @pytest.mark.parametrize("stage", [Stage.SENDER, Stage.RECIPIENT, Stage.LETTER])
 @pytest.mark.parametrize("smtp_code", [450, 451, 452])
 def test_a_no_for_now_puts_this_letter_off(stage: Stage, smtp_code: int) -> None:
-    assert outcome_of_reply(stage, smtp_code) == PutOff(by_server=False, smtp_code=smtp_code)
+    assert outcome_of_reply(stage, smtp_code, "") == PutOff(by_server=False, smtp_code=smtp_code)
 
 
 @pytest.mark.parametrize("smtp_code", [421, 450, 500, 550, 554])
 def test_a_no_in_the_greeting_is_about_us_and_ends_no_letter(smtp_code: int) -> None:
-    assert outcome_of_reply(Stage.SERVER, smtp_code) == PutOff(by_server=True, smtp_code=smtp_code)
+    assert outcome_of_reply(Stage.SERVER, smtp_code, "") == PutOff(by_server=True, smtp_code=smtp_code)
 
 
 @pytest.mark.parametrize("smtp_code", [421, 454, 530, 535])
 def test_some_replies_are_about_us_whenever_they_come(smtp_code: int) -> None:
     for stage in Stage:
-        assert outcome_of_reply(stage, smtp_code) == PutOff(by_server=True, smtp_code=smtp_code)
+        assert outcome_of_reply(stage, smtp_code, "") == PutOff(by_server=True, smtp_code=smtp_code)
+
+
+@pytest.mark.parametrize("stage", [Stage.RECIPIENT, Stage.LETTER])
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("5.7.1 Relay access denied", PutOff(by_server=False, smtp_code=550)),
+        ("5.7.26 unauthenticated sender", PutOff(by_server=False, smtp_code=550)),
+        ("5.1.8 sender domain not found", PutOff(by_server=False, smtp_code=550)),
+        ("5.3.2 not accepting mail", PutOff(by_server=False, smtp_code=550)),
+        ("5.3.4 too big", GivenUp("refused", 550)),
+        ("5.1.1 no such user, see 5.7.1", GivenUp("refused", 550)),
+        ("5.1.10 null MX", GivenUp("refused", 550)),
+        ("no such user", GivenUp("refused", 550)),
+    ],
+)
+def test_a_final_no_that_says_it_is_about_us_ends_no_letter(stage: Stage, text: str, outcome: Outcome) -> None:
+    assert outcome_of_reply(stage, 550, text) == outcome
 
 
 def test_a_refused_sender_waits_for_whoever_can_mend_it() -> None:
-    assert outcome_of_reply(Stage.SENDER, 550) == PutOff(by_server=False, smtp_code=550)
+    assert outcome_of_reply(Stage.SENDER, 550, "") == PutOff(by_server=False, smtp_code=550)
 
 
 def test_silence_before_the_letter_left_is_no_outcome_of_it() -> None:
