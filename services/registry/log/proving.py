@@ -6,14 +6,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+
+from chassis.metrics import MUST_NEVER
 from chassis.postgres import Transaction
 from services.registry.log import store
 from transparency.checkpoints import Checkpoint
+from transparency.errors import DoesNotVerify
 from transparency.leaves import Document
 from transparency.merkle import consistency_proof, inclusion_proof
 from transparency.notes import Note
 from transparency.proofs import make_proof
 from transparency.tiles import Tile, TileReader, tiles_for_consistency, tiles_for_inclusion
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,10 @@ async def newest(tx: Transaction) -> Signed | None:
 
 
 async def prove(tx: Transaction, subject: UUID, document: Document, signed: Signed | None = None) -> Proof | None:
-    """None while no checkpoint covers the leaf, which is a matter of seconds, and where its salt was erased."""
+    """None while no checkpoint covers the leaf, which is a matter of seconds, and where its salt was erased.
+
+    None, too, where the log's tables have a hole: who looks up a certificate sees it all the same.
+    """
     return (await prove_all(tx, {subject: document}, signed))[subject]
 
 
@@ -66,7 +75,12 @@ async def prove_all(
         subject: leaf for subject, leaf in leaves.items() if leaf["salt"] is not None and leaf["index"] < signed.size
     }
     tiles = {tile for leaf in covered.values() for tile in tiles_for_inclusion(leaf["index"], signed.size)}
-    reader = await _reader(tx, list(tiles), signed.size)
+    try:
+        reader = await _reader(tx, list(tiles), signed.size)
+    except DoesNotVerify as error:
+        MUST_NEVER.labels("log_has_a_hole").inc()
+        log.critical("log.not_whole", why=str(error))
+        return dict.fromkeys(documents)
     return {subject: _proof(documents[subject], covered.get(subject), signed, reader) for subject in documents}
 
 

@@ -1,6 +1,6 @@
 """Every SQL statement about the log."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from chassis.postgres import Transaction
+from transparency.errors import Malformed
 from transparency.leaves import CERTIFICATE, REGISTRATION, VIEW
 from transparency.merkle import Frontier, TileHash, leaf_hash
 from transparency.strict import HASH_BYTES
@@ -128,19 +129,31 @@ async def registered(tx: Transaction, certificate_ids: Sequence[UUID]) -> set[UU
     return {row["subject"] for row in rows}
 
 
-async def commitments(tx: Transaction, first: int, end: int) -> list[bytes]:
-    return [row["commitment"] for row in await tx.fetch(SELECT_COMMITMENTS, first, end)]
+async def commitments(tx: Transaction, bundle: Tile) -> list[bytes]:
+    """The entries of a bundle. Raises `Malformed` where one is missing."""
+    rows = await tx.fetch(SELECT_COMMITMENTS, bundle.first, bundle.first + bundle.width)
+    _check_whole(bundle, rows, bundle.width)
+    return [row["commitment"] for row in rows]
 
 
 async def tiles(tx: Transaction, wanted: Sequence[Tile]) -> list[bytes]:
-    """The hashes of tiles that are there in full width. One statement, however many."""
+    """The hashes of tiles. One statement, however many. Raises `Malformed` where a hash is missing."""
     rows = await tx.fetch(
         SELECT_TILES,
         [tile.level for tile in wanted],
         [tile.first for tile in wanted],
         [tile.first + tile.width for tile in wanted],
     )
-    return [row[0] if tile.level else _leaf_hashes(row[0]) for tile, row in zip(wanted, rows, strict=True)]
+    found = {tile: row[0] or b"" for tile, row in zip(wanted, rows, strict=True)}
+    for tile, hashes in found.items():
+        _check_whole(tile, hashes, tile.width * HASH_BYTES)
+    return [hashes if tile.level else _leaf_hashes(hashes) for tile, hashes in found.items()]
+
+
+def _check_whole(tile: Tile, found: Sized, length: int) -> None:
+    """A row that somebody took out would shift what follows, and a cache keep it for ever."""
+    if len(found) != length:
+        raise Malformed(f"{tile.path} is not whole in the log's tables")
 
 
 @lru_cache(maxsize=64)

@@ -57,8 +57,7 @@ def make_router(runtime: Runtime, key: VerifierKey) -> APIRouter:
             if wanted.width > there.width:
                 raise _not_there()
             if wanted.level is None:
-                entries = await store.commitments(tx, wanted.first, wanted.first + wanted.width)
-                body = format_bundle(entries)
+                body = format_bundle(await store.commitments(tx, wanted))
             else:
                 (body,) = await store.tiles(tx, [wanted])
         return Response(body, media_type="application/octet-stream", headers=FOR_EVER)

@@ -15,6 +15,7 @@ import pytest
 
 from chassis.decoding import Received
 from chassis.lifecycle import Progress
+from chassis.metrics import MUST_NEVER
 from chassis.outbox import Outbox
 from chassis.postgres import transaction
 from schemas.authentication_key import secret_id
@@ -273,15 +274,21 @@ async def test_two_who_sign_at_once_sign_one_checkpoint(registry, signing, take,
     assert await registry.pool.fetchval("SELECT count(*) FROM checkpoint") == 1
 
 
-@pytest.mark.parametrize("shorter", [True, False])
-async def test_nothing_is_signed_that_contradicts_what_was_signed(shorter, registry, signing, take, keys):
+@pytest.mark.parametrize("how", ["shorter", "another leaf", "a leaf less", "no leaf"])
+async def test_nothing_is_signed_that_contradicts_what_was_signed(how, registry, signing, take, keys):
     await take(*[a_certificate(keys=keys) for _ in range(3)])
     await signing.sign_newest()
-    if shorter:
+    if how == "shorter":
         frontier, _ = Frontier().extend([bytes(32)])
         await registry.pool.execute("UPDATE log_head SET size = 1, frontier = $1", list(frontier.hashes))
     else:
-        await registry.pool.execute("UPDATE leaf SET commitment = $1 WHERE index = 2", bytes(32))
+        await registry.pool.execute(
+            {
+                "another leaf": "UPDATE leaf SET commitment = decode(repeat('00', 32), 'hex') WHERE index = 2",
+                "a leaf less": "DELETE FROM leaf WHERE index = 2",
+                "no leaf": "DELETE FROM leaf",
+            }[how]
+        )
         await take(a_certificate(keys=keys))
 
     with pytest.raises(ContradictsItself):
@@ -360,6 +367,22 @@ async def test_the_proof_that_a_purchaser_saves_verifies_without_us(signing, cer
     assert proven.document["content_sha256"] == certificate.content_sha256
     assert urllib.parse.quote(certificate.contract_number) in saved.headers["content-disposition"]
     assert KEY not in saved.text
+
+
+@pytest.mark.parametrize("hole", ["index = 0", "true"])
+async def test_a_hole_in_the_log_hides_no_certificate(hole, registry, signing, certificate, take, keys, tochigi):
+    await take(a_certificate(keys=keys))
+    await signing.sign_newest()
+    await registry.pool.execute(f"DELETE FROM leaf WHERE kind <> 'registration' AND {hole}")
+    before = MUST_NEVER.labels("log_has_a_hole")._value.get()
+    body = {"contract_number": certificate.contract_number, "authentication_key": KEY}
+
+    answer = await registry.http.post("/api/certificates/lookup", json=body, headers=tochigi.headers)
+
+    assert (answer.status_code, answer.json()["proof"]) == (200, None)
+    assert MUST_NEVER.labels("log_has_a_hole")._value.get() == before + 1
+    tiles = [await registry.http.get(f"/log/tile/{path}/000.p/4") for path in ("0", "entries")]
+    assert [one.status_code for one in tiles] == [500, 500], "what is not whole is kept by no cache"
 
 
 async def test_a_proof_is_not_to_be_had_without_the_key(registry, signing, certificate, at_tochigi):
