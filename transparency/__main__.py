@@ -35,7 +35,7 @@ def _verify(given: argparse.Namespace) -> object:
     if given.certificate is not None:
         raw = read_small(given.certificate, given.certificate.name)
         wanted = Wanted.parse(raw, given.certificate.name, trust)
-    return verify(given.export, trust, held=held, wanted=wanted, allowed_skew=timedelta(seconds=given.allowed_skew))
+    return verify(given.export, trust, held=held, wanted=wanted, allowed_skew=given.allowed_skew)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,11 +52,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--certificate", type=Path, help="an akashi-proof/1, or a certificate's content as JSON")
     command.add_argument(
         "--allowed-skew",
-        type=float,
-        default=ALLOWED_SKEW.total_seconds(),
-        help="seconds by which the clocks of issuer and registry may differ (%(default)s)",
+        type=_seconds,
+        default=ALLOWED_SKEW,
+        metavar="SECONDS",
+        help=f"by which the clocks of issuer and registry may differ ({ALLOWED_SKEW.total_seconds():g})",
     )
     return parser
+
+
+def _seconds(text: str) -> timedelta:
+    try:
+        seconds = timedelta(seconds=float(text))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if seconds < timedelta(0):
+        raise argparse.ArgumentTypeError("clocks cannot differ by less than nothing")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -122,7 +122,8 @@ class Rules:
             self._check_order(document, "viewed_at", registered_at, "registration")
 
     def _check_order(self, document: Mapping[str, Any], field: str, earlier: str, what: str) -> None:
-        if _moment(document, field) + self.allowed_skew < datetime.fromisoformat(earlier):
+        # Their difference: what either becomes by adding may be no date any more.
+        if datetime.fromisoformat(earlier) - _moment(document, field) > self.allowed_skew:
             raise WrongField(field, f"is before the certificate's {what} at {earlier}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from transparency import leaves
 from transparency.checkpoints import Checkpoint, Trust
 from transparency.commitments import canonical
-from transparency.errors import Finding, found_in
+from transparency.errors import Finding, Malformed, found_in
 from transparency.export import Leaf
 from transparency.proofs import FORMAT, Proven, verify_proof
 from transparency.strict import from_json
@@ -27,10 +27,14 @@ class Wanted:
         with found_in(file):
             document = from_json(raw)
             if isinstance(document, dict) and document.get("format") == FORMAT:
-                return cls(file, proven=verify_proof(document, trust), content=frozenset())
+                # Saved before a witness saw its checkpoint, it is as good: the export that contains it was seen.
+                return cls(file, proven=verify_proof(document, trust.without_witnesses()), content=frozenset())
             # The very bytes that were hashed, or the same content written otherwise.
-            hashes = (hashlib.sha256(text).hexdigest() for text in (raw.strip(), canonical(_without_null(document))))
-            return cls(file, proven=None, content=frozenset(hashes))
+            try:
+                texts = (raw.strip(), canonical(_without_null(document)))
+            except RecursionError:
+                raise Malformed("nested too deeply") from None
+            return cls(file, proven=None, content=frozenset(hashlib.sha256(text).hexdigest() for text in texts))
 
     @property
     def checkpoint(self) -> Checkpoint | None:

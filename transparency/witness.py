@@ -107,5 +107,7 @@ def accept_cosignatures(note: Note, answer: str, trust: Trust) -> Note:
     Raises `Malformed` when the answer is not signature lines, and `SignatureIsWrong` for a trusted witness' wrong one.
     """
     lines = Note.parse(f"{note.text}\n{answer}")
+    if lines.text != note.text:
+        raise Malformed("the answer is more than signature lines")
     signed = {(key.name, key.id) for key in lines.verified_by(trust.witnesses)}
     return note.with_signatures(one for one in lines.signatures if (one.name, one.key_id) in signed)

@@ -130,10 +130,10 @@ def frontier_of(log: Iterable[Leaf], after: Frontier | None = None) -> Frontier:
     return frontier
 
 
-def a_checkpoint(frontier: Frontier, *, signer: SignerKey = LOG) -> Note:
+def a_checkpoint(frontier: Frontier, *, signer: SignerKey = LOG, is_seen: bool = True) -> Note:
     """Signed by the log and seen by the witness."""
     note = checkpoints.sign(Checkpoint.of(ORIGIN, frontier), signer, at=SIGNED_AT)
-    return note.with_signatures([sign(note.text, WITNESS, at=SIGNED_AT + 5)])
+    return note.with_signatures([sign(note.text, WITNESS, at=SIGNED_AT + 5)] if is_seen else [])
 
 
 def write_export(

@@ -180,6 +180,20 @@ def test_clocks_may_differ_by_as_much_as_is_allowed(tmp_path, audit):
     assert audit(tmp_path / "export", more=["--allowed-skew", "3"])[0] == 1
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "-1", "five"])
+def test_a_skew_that_is_no_time_is_refused(tmp_path, seconds, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(tmp_path), "--key", str(LOG.verifier), f"--allowed-skew={seconds}"])
+    assert ended.value.code == 2
+    assert "argument --allowed-skew: " in capsys.readouterr().err
+
+
+def test_the_last_moment_of_all_is_a_moment(tmp_path, audit):
+    last = "9999-12-31T23:59:59.999999Z"
+    write_export(tmp_path / "export", as_leaves([a_certificate(0), a_registration(0, registered_at=last)]))
+    assert audit(tmp_path / "export")[0] == 0
+
+
 def test_two_versions_of_one_contract_are_in_order(tmp_path, audit):
     second = a_certificate(0, certificate_id=an_id("certificate", 99), version=2, change_number=1)
     write_export(tmp_path / "export", as_leaves([*a_log(1), second]))
@@ -303,6 +317,8 @@ def test_a_certificate_is_found_by_its_content(tmp_path, audit):
     assert sentence.endswith("; certificate.json is its leaf 9.")
     file.write_text(json.dumps(content_of(7)), encoding="utf-8")
     assert audit(tmp_path / "export", more=["--certificate", file]) == (1, "certificate.json: is not in the export.")
+    file.write_text("[" * 600 + "]" * 600, encoding="utf-8")
+    assert audit(tmp_path / "export", more=["--certificate", file]) == (1, "certificate.json: nested too deeply.")
 
 
 def test_a_certificate_is_found_by_its_proof(tmp_path, audit):
@@ -311,12 +327,14 @@ def test_a_certificate_is_found_by_its_proof(tmp_path, audit):
     early = log[:8]
     hashes = [leaf_hash(leaf.commitment) for leaf in early]
     path = inclusion_proof(3, 8, nodes_of(hashes))
-    proof = make_proof(log[3].document or {}, log[3].salt or b"", 3, path, str(a_checkpoint(frontier_of(early))))
     file = tmp_path / "proof.json"
-    file.write_text(json.dumps(proof), encoding="utf-8")
-    code, sentence = audit(tmp_path / "export", more=["--certificate", file])
-    assert code == 0
-    assert sentence.endswith("consistent with the checkpoints of size 8; proof.json is its leaf 3.")
+    for is_seen in (True, False):
+        note = str(a_checkpoint(frontier_of(early), is_seen=is_seen))
+        proof = make_proof(log[3].document or {}, log[3].salt or b"", 3, path, note)
+        file.write_text(json.dumps(proof), encoding="utf-8")
+        code, sentence = audit(tmp_path / "export", more=["--certificate", file])
+        assert code == 0, "a proof that was saved before a witness saw its checkpoint, is one, too"
+        assert sentence.endswith("consistent with the checkpoints of size 8; proof.json is its leaf 3.")
 
     write_export(tmp_path / "other", as_leaves(a_log(5, first=50)))
     code, sentence = audit(tmp_path / "other", more=["--certificate", file])

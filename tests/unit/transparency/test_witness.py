@@ -7,7 +7,7 @@ from transparency import checkpoints
 from transparency.checkpoints import Checkpoint, open_checkpoint
 from transparency.errors import Malformed
 from transparency.merkle import EMPTY_ROOT, consistency_proof, leaf_hash
-from transparency.notes import Note, SignatureIsWrong
+from transparency.notes import Note, SignatureIsWrong, sign
 from transparency.signatures import SignerKey
 from transparency.witness import AddCheckpoint, Seen, accept_cosignatures, decide
 
@@ -138,6 +138,9 @@ def test_an_answer_of_strangers_adds_nothing_and_a_wrong_one_is_refused():
         accept_cosignatures(asked(0, 8).note, answer, WATCHED)
     with pytest.raises(Malformed):
         accept_cosignatures(note, "sorry\n", WATCHED)
+    of_more = sign(f"{note.text}\nmore\n", WITNESS, at=NOW)
+    with pytest.raises(Malformed):
+        accept_cosignatures(note, f"more\n\n{of_more}", WATCHED)
 
 
 def test_the_log_alone_needs_no_witness():
