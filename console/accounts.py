@@ -15,11 +15,10 @@ from pydantic import ValidationError
 
 from chassis.web import passwords, sessions, tokens
 from console import store
-from console.environment import Stack
+from console.environment import Stack, find_reference
 from console.output import is_visible
 from deploy.local.problem import Problem
 from reference.errors import UnknownPurchaser, UnknownSurety
-from reference.reader import load
 from schemas.applications import Contractor
 
 #: The services that people sign in to, each with the role of its people.
@@ -69,7 +68,7 @@ def person_name(text: str) -> str:
 
 
 def known_surety(surety_id: str) -> str:
-    reference = load()
+    reference = find_reference()
     try:
         return reference.surety(surety_id).id
     except UnknownSurety:
@@ -77,7 +76,7 @@ def known_surety(surety_id: str) -> str:
 
 
 def known_purchaser(purchaser_id: str) -> str:
-    reference = load()
+    reference = find_reference()
     try:
         return reference.purchaser(purchaser_id).id
     except UnknownPurchaser:

@@ -4,7 +4,7 @@
 folder per service) say so; what they leave open is the local stack's. A broker that asks nobody who they are needs
 `AKASHI_KAFKA_SECURITY_PROTOCOL=PLAINTEXT`, one that speaks TLS `SASL_SSL`. `AKASHI_KAFKA_CA_FILE`,
 `AKASHI_POSTGRES_CA_FILE` and `AKASHI_HTTP_CA_FILE` name the authorities whose certificates broker, database and
-services must show.
+services must show. `AKASHI_REFERENCE_DIR` is the folder of reference data that the services read.
 """
 
 import os
@@ -18,6 +18,8 @@ from chassis.kafka import ADMINISTRATOR, OPERATOR, PROTOCOL, KafkaAccess, Securi
 from deploy.local import status
 from deploy.local.problem import Problem
 from deploy.local.state import state_folder
+from reference import reader
+from reference.reader import Reference
 
 KAFKA: Final = "AKASHI_KAFKA_BOOTSTRAP"
 POSTGRES_HOST: Final = "AKASHI_POSTGRES_HOST"
@@ -26,6 +28,7 @@ SECRETS: Final = "AKASHI_SECRETS_DIR"
 KAFKA_CA: Final = "AKASHI_KAFKA_CA_FILE"
 POSTGRES_CA: Final = "AKASHI_POSTGRES_CA_FILE"
 HTTP_CA: Final = "AKASHI_HTTP_CA_FILE"
+REFERENCE: Final = "AKASHI_REFERENCE_DIR"
 
 _DEFAULT_POSTGRES_PORT: Final = 5432
 
@@ -89,6 +92,12 @@ def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = Tru
         kafka_ca_file=kafka_ca,
         postgres_ca_file=_postgres_ca(environment, local) if postgres else None,
     )
+
+
+def find_reference(environment: Mapping[str, str] = os.environ) -> Reference:
+    """The reference data, as the services of this stack read them. Raises `InvalidReference`."""
+    folder = environment.get(REFERENCE)
+    return reader.load(Path(folder).expanduser() if folder else reader.DEFAULT)
 
 
 def find_http_ca(environment: Mapping[str, str] = os.environ) -> Path | None:

@@ -15,7 +15,7 @@ from chassis.kafka import KafkaAccess
 from console import store
 from console.audit import export_files, export_log
 from console.audit.export_files import FILE, Span, Told, TopicFile, TopicWriter
-from console.audit.export_folder import Before, locked, present, put, put_manifest, take_up
+from console.audit.export_folder import Before, lay_ready, locked, present, put_manifest, take_up
 from console.audit.export_manifest import compose, describe, list_files
 from console.audit.export_progress import Show
 from console.audit.export_readme import README
@@ -106,9 +106,9 @@ async def export(stack: Stack, folder: Path, show: Show) -> Summary:
             # Step 4: the leaves, up to the checkpoint.
             leaves = await _export_leaves(folder, registry, before, newest, show)
         # Step 5: how to read them.
-        put(folder, _README, README.encode())
+        lay_ready(folder, _README, README.encode())
         for path, text in publish.documents().items():
-            put(folder, _SCHEMAS + path, text.encode())
+            lay_ready(folder, _SCHEMAS + path, text.encode())
         # Step 6: the manifest, which makes it an export.
         described = {topic: describe(files[topic], bounds[topic]) for topic in _TOPICS}
         rows = {file.path: file.rows for each in files.values() for file in each} | leaves

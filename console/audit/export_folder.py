@@ -1,7 +1,7 @@
 """The folder of an export: what is in it is whole, and what was there before is what was signed.
 
-A file is written under another name and renamed when it is on the disk. The manifest comes last: until its note has its
-name, the export before stands.
+A file is written under another name and renamed when it is on the disk. The manifest comes last, and what it replaces
+with it: until the manifest has its name, the export before stands.
 """
 
 import contextlib
@@ -100,38 +100,52 @@ def present(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or p.is_file())
 
 
-def put(folder: Path, path: str, content: bytes) -> None:
-    """Write a small file, if it is not so already."""
+def lay_ready(folder: Path, path: str, content: bytes) -> None:
+    """Write a small file, if it is not so already: it takes the place of the one before with the manifest."""
     target = folder / path
     if target.is_file() and target.read_bytes() == content:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.with_name(target.name + TEMPORARY).write_bytes(content)
-    settle(target)
+    written = _aside(target)
+    written.write_bytes(content)
+    _sync(written)
 
 
 def settle(target: Path) -> None:
     """Give a file that was written its name. When this returns, it survives a loss of power."""
-    written = target.with_name(target.name + TEMPORARY)
+    written = _aside(target)
     _sync(written)
     written.rename(target)
     _sync(target.parent)
 
 
 def put_manifest(folder: Path, manifest: bytes, note: bytes) -> None:
-    """Replace manifest and note. Cut off in between, `take_up` finishes it."""
+    """Replace manifest, note, and what was laid ready. Cut off in between, `take_up` finishes it."""
     for name, content in ((MANIFEST_NOTE, note), (MANIFEST, manifest)):
         written = folder / (name + TEMPORARY)
         written.write_bytes(content)
         _sync(written)
-    # From here on the new manifest counts: its note lies beside it.
+    # From here on the new manifest counts: all that belongs to it lies beside it.
     settle(folder / MANIFEST)
+    _settle_laid_ready(folder)
+
+
+def _settle_laid_ready(folder: Path) -> None:
+    for path in present(folder):
+        if path.endswith(TEMPORARY) and path != MANIFEST_NOTE + TEMPORARY:
+            settle(folder / path.removesuffix(TEMPORARY))
     settle(folder / MANIFEST_NOTE)
+
+
+def to_be(folder: Path, path: str) -> Path:
+    """Where the bytes are that the next manifest lists under this path."""
+    ready = _aside(folder / path)
+    return ready if ready.exists() else folder / path
 
 
 def listing(folder: Path, path: str, rows: int | None, *, hashed: Hashed) -> File:
     digest, length = hashlib.sha256(), 0
-    with (folder / path).open("rb") as chunks:
+    with to_be(folder, path).open("rb") as chunks:
         while chunk := chunks.read(_CHUNK):
             digest.update(chunk)
             length += len(chunk)
@@ -166,7 +180,7 @@ def _altered(folder: Path, what: str) -> Problem:
 
 
 def _finish_manifest(folder: Path, key: VerifierKey) -> None:
-    """A manifest that has its name already, and whose note has not, gets it."""
+    """Where a manifest has its name already and its note has not, they get theirs: the note last."""
     note = folder / (MANIFEST_NOTE + TEMPORARY)
     if not note.exists() or (folder / (MANIFEST + TEMPORARY)).exists():
         return
@@ -175,7 +189,11 @@ def _finish_manifest(folder: Path, key: VerifierKey) -> None:
         check_note(raw, manifest, note.read_bytes(), key)
     except DoesNotVerify:
         return
-    settle(folder / MANIFEST_NOTE)
+    _settle_laid_ready(folder)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(target.name + TEMPORARY)
 
 
 def _sync(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.audit import export_files
 from console.audit.export_files import FILE, TopicFile
-from console.audit.export_folder import Before, listing, present
+from console.audit.export_folder import TEMPORARY, Before, listing, present, to_be
 from console.audit.export_progress import Show
 from console.audit.export_topics import Bounds
 from deploy.local.problem import Problem
@@ -32,9 +32,10 @@ def describe(files: Sequence[TopicFile], bounds: Mapping[int, Bounds]) -> dict[s
 def list_files(folder: Path, before: Before | None, rows: Mapping[str, int], show: Show) -> tuple[File, ...]:
     """Every file, with its hash. What was listed was hashed at the start, and only small files can have changed."""
     listed = {} if before is None else before.files
-    paths = [path for path in present(folder) if path not in {MANIFEST, MANIFEST_NOTE}]
+    there = {path.removesuffix(TEMPORARY) for path in present(folder)}
+    paths = sorted(there - {MANIFEST, MANIFEST_NOTE})
     kept = {path for path in paths if path in listed and (FILE.fullmatch(path) or LEAVES.fullmatch(path))}
-    show.begin("Hashing", sum((folder / p).stat().st_size for p in paths if p not in kept), bytes_=True)
+    show.begin("Hashing", sum(to_be(folder, p).stat().st_size for p in paths if p not in kept), bytes_=True)
     return tuple(
         listed[path] if path in kept else listing(folder, path, rows.get(path), hashed=show.done) for path in paths
     )

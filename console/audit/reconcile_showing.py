@@ -2,23 +2,19 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
-from pathlib import Path
 
 from console.audit.reconcile_reading import Reconciliation, reconcile
 from console.audit.reconcile_watch import Gauges
 from console.audit.reconcile_watch import watch as keep_looking
-from console.environment import Stack
+from console.environment import Stack, find_reference
 from console.output import print_json
-from reference import reader
-from reference.reader import Reference
 
 
 async def look_once(stack: Stack, older_than: float, *, as_json: bool) -> bool:
     """Compare once and show what was found; whether they agree."""
-    found = await reconcile(stack, _reference(), older_than_seconds=older_than)
+    found = await reconcile(stack, find_reference(), older_than_seconds=older_than)
     if as_json:
         print_json(found.as_json())
     else:
@@ -28,7 +24,7 @@ async def look_once(stack: Stack, older_than: float, *, as_json: bool) -> bool:
 
 async def watch(stack: Stack, older_than: float, *, every: float, metrics_port: int | None, as_json: bool) -> None:
     """Compare until SIGTERM or Ctrl-C, telling only what has changed; ends the command with 0."""
-    reference = _reference()
+    reference = find_reference()
     gauges = Gauges()
     stop = gauges.serve(metrics_port) if metrics_port is not None else None
     told: list[object] = []
@@ -73,9 +69,3 @@ def print_found(found: Reconciliation) -> None:
         file=sys.stderr,
         flush=True,
     )
-
-
-def _reference() -> Reference:
-    """The reference data of this stack, as its services read it."""
-    folder = os.environ.get("AKASHI_REFERENCE_DIR")
-    return reader.load(Path(folder) if folder else reader.DEFAULT)

@@ -26,8 +26,8 @@ from console.audit.kept_by_issuer import (
     SELECT_WITHOUT_NUMBER,
     TABLES,
 )
+from console.environment import find_reference
 from console.store import Connection
-from reference import reader
 from schemas import topics
 from schemas.applications import ApplicationSubmitted, MessageToSurety
 from schemas.certificates import CertificateIssued
@@ -63,7 +63,7 @@ class IssuerKeeps(Keeping):
 
     def __init__(self, shadow: Connection, clock: AsTold) -> None:
         super().__init__(shadow, clock)
-        self._reference = reader.load()
+        self._reference = find_reference()
 
     @property
     def handlers(self) -> Mapping[type[Event], Handler]:

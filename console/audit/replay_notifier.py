@@ -16,8 +16,8 @@ from console.audit.fold import Difference
 from console.audit.keeping import AsTold, Keeping, KeptTable
 from console.audit.replay_facts import told_otherwise
 from console.audit.replay_feeding import Collecting
+from console.environment import find_reference
 from console.store import Connection
-from reference import reader
 from schemas import topics
 from schemas.event import Event
 from schemas.notifications import ApplicationMailSent, ApplicationMailUndeliverable, MailSent, MailUndeliverable
@@ -141,7 +141,7 @@ class NotifierKeeps(Keeping):
 
     def __init__(self, shadow: Connection, clock: AsTold) -> None:
         super().__init__(shadow, clock)
-        reference = reader.load()
+        reference = find_reference()
         self._outbox = Collecting()
         self._reading = app.make_reading(handlers.Noticing(reference, clock, self._outbox, private_key=None))
         self._ledger = Ledger(

@@ -51,7 +51,7 @@ def make_service(settings: RegistrySettings) -> Service:
     room = ReadingRoom(
         runtime=runtime,
         registering=registering,
-        reference=load(),
+        reference=load(settings.reference_dir),
         signer=LocalSigner.from_pem(secret("document_key.pem").encode(), secret("document_chain.pem").encode()),
     )
     site = pages.make_site(runtime, DataKey(UUID(int=0), settings.secrets.key("at_rest_key")), room.reference)

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from chassis.settings import ServiceSettings
+from reference.reader import DEFAULT
 
 
 class WitnessSettings(BaseModel):
@@ -21,6 +22,8 @@ class WitnessSettings(BaseModel):
 
 
 class RegistrySettings(ServiceSettings):
+    #: Folder of purchasers and sureties.
+    reference_dir: Path = DEFAULT
     #: Failed look-ups of one account within a window: for one number, and in all.
     failures_per_number: int = 5
     failures_per_account: int = 30

@@ -1,9 +1,13 @@
 """What an operator may register."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from console import accounts
 from deploy.local.problem import Problem
+from reference import reader
 
 
 @pytest.mark.parametrize("identity", ["a", "shimotsuke", "shimotsuke-kensetsu-2", "a" * 64])
@@ -69,6 +73,16 @@ def test_a_field_that_an_application_could_not_carry_is_refused() -> None:
 def test_sureties_and_purchasers_come_from_reference_data() -> None:
     assert accounts.known_surety("toto") == "toto"
     assert accounts.known_purchaser("tochigi") == "tochigi"
+
+
+def test_the_services_reference_data_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(reader.DEFAULT, tmp_path / "data")
+    (tmp_path / "data" / "sureties" / "nankai.toml").unlink()
+    monkeypatch.setenv("AKASHI_REFERENCE_DIR", str(tmp_path / "data"))
+
+    assert accounts.known_surety("toto") == "toto"
+    with pytest.raises(Problem, match="nankai"):
+        accounts.known_surety("nankai")
 
 
 def test_a_stranger_is_refused_and_the_known_are_named() -> None:

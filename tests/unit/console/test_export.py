@@ -2,8 +2,9 @@
 
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -25,6 +26,7 @@ from transparency.merkle import Frontier
 from transparency.signatures import SignerKey
 
 TOPIC = topics.CERTIFICATES.name
+EMPTY: Mapping[str, bytes] = MappingProxyType({})
 SIGNER = SignerKey("log.example", bytes(range(32)))
 ODD: Sequence[Row] = (
     Row(0, 0, 1_700_000_000_000, b"key", b"value", [("ce_id", b"1"), ("ce_type", b"x"), ("ce_id", b"2")]),
@@ -186,9 +188,10 @@ def signed(size: int = 0) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, sign(checkpoint, SIGNER), None)
 
 
-def fill(folder: Path, size: int = 0) -> bytes:
+def fill(folder: Path, size: int = 0, *, readme: bytes = b"read me", more: Mapping[str, bytes] = EMPTY) -> bytes:
     """An export of nothing but a readme."""
-    export_folder.put(folder, "README.txt", b"read me")
+    for path, content in {"README.txt": readme, **more}.items():
+        export_folder.lay_ready(folder, path, content)
     files = export_manifest.list_files(folder, None, {}, Silent())
     raw = export_manifest.compose(None, files, signed(size), {TOPIC: export_manifest.describe([], {0: Bounds(0, 0)})})
     export_folder.put_manifest(folder, raw, str(sign_manifest(raw, SIGNER.name, SIGNER)).encode())
@@ -197,7 +200,7 @@ def fill(folder: Path, size: int = 0) -> bytes:
 
 def take_up(folder: Path) -> Before | None:
     return export_folder.take_up(
-        folder, SIGNER.verifier, is_ours=lambda path: path == "README.txt", hashed=lambda _: None
+        folder, SIGNER.verifier, is_ours=lambda path: path.startswith(("README.txt", "schemas/")), hashed=lambda _: None
     )
 
 
@@ -250,6 +253,32 @@ def test_a_manifest_that_was_cut_off_from_its_note_gets_it(tmp_path: Path) -> No
     assert before is not None
     assert before.raw == raw
     assert not (tmp_path / (MANIFEST_NOTE + ".part")).exists()
+
+
+@pytest.mark.parametrize("names", range(4))
+def test_another_release_that_was_cut_off_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int
+) -> None:
+    """It explains exports otherwise, and was killed when so many files had their names."""
+    old = fill(tmp_path)
+    settle, left = export_folder.settle, iter(range(names))
+
+    def settle_some(target: Path) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        settle(target)
+
+    monkeypatch.setattr(export_folder, "settle", settle_some)
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path, 3, readme=b"read me otherwise", more={"schemas/new.json": b"{}"})
+    monkeypatch.undo()
+
+    before = take_up(tmp_path)
+
+    assert before is not None
+    assert (before.raw == old) == (names == 0)
+    assert (tmp_path / "README.txt").read_bytes() == (b"read me otherwise" if names else b"read me")
+    assert (tmp_path / "schemas" / "new.json").exists() == bool(names)
 
 
 def test_a_manifest_that_has_not_its_name_yet_does_not_count(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What the topics say, as a replay takes it; and that a replay has nothing to act with."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
@@ -9,11 +11,15 @@ from aiokafka import TopicPartition
 from chassis.clock import JST
 from console.audit import replay_facts
 from console.audit.fold import Difference
+from console.audit.keeping import AsTold, Keeping
 from console.audit.replay import Replayed, read_moment
 from console.audit.replay_facts import Facts
 from console.audit.replay_feeding import Collecting, Unasked, WouldAct, no_dice
+from console.audit.replay_issuer import IssuerKeeps
+from console.audit.replay_notifier import NotifierKeeps
 from console.audit.replay_showing import summary
 from deploy.local.problem import Problem
+from reference.errors import InvalidReference
 from schemas import topics
 from schemas.event import Event
 from schemas.registrations import CertificateRegistered
@@ -31,6 +37,16 @@ def facts_of(*told: Event, held_until: int = 1_000_000) -> Facts:
     facts = Facts({REGISTRATIONS: held_until})
     facts.take([a_record(event, offset=n) for n, event in enumerate(told)])
     return facts
+
+
+@pytest.mark.parametrize("keeps", [IssuerKeeps, NotifierKeeps])
+def test_a_replay_judges_by_the_services_reference_data(
+    keeps: Callable[..., Keeping], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AKASHI_REFERENCE_DIR", str(tmp_path))
+
+    with pytest.raises(InvalidReference):
+        keeps(None, AsTold())
 
 
 def recorded(facts: Facts, registered: CertificateRegistered) -> Certificate | None:
