@@ -75,7 +75,7 @@ class ApplicationSubmitted(Event):
     contractor: Contractor
     works: Works
     products: tuple[ProductApplied, ...]
-    #: C2 電子保証発行完了のお知らせ, or the profile's rule where it leaves no choice
+    #: C2 電子保証発行完了のお知らせ, or the profile's rule where it leaves no choice (MAIL-1, MAIL-2): as it was then
     completion_mail_wanted: bool
     contact: SealedContact
     #: Whether the contractor wants to be told by mail of a returned application, and of the purchaser's first view.

@@ -94,6 +94,10 @@ class Keeping:
         """What can be fed only when all of this topic was, one after the other."""
         return ()
 
+    def is_of_its_day(self, table: KeptTable, row: Mapping[str, Any]) -> bool:  # noqa: ARG002 - as above
+        """Whether other reference data may have decided that there is such a row, so that either side may lack it."""
+        return False
+
     async def sums(self, live: Connection, moving: frozenset[UUID]) -> Sequence[Difference]:  # noqa: ARG002 - as above
         """Differences in what belongs to no application alone."""
         return ()

@@ -12,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from console.audit.fold import Difference
-from reference.codes import ALWAYS
 
 Row = Mapping[str, Any]
 
@@ -37,7 +36,7 @@ KINDS: Final[Mapping[str, str]] = {
     "view_unknown_to_intake": "a purchaser looked and intake did not hear so",
     "view_without_registry": "intake heard of a look that the registry does not have",
     "wish_unknown_to_notifier": "intake took it and the notifier knows no wish",
-    "wish_differs": "the notifier's wish is not what contractor and profile say",
+    "wish_differs": "the notifier's wish is not that of the application",
     "letter_is_missing": "a letter is wished for, what it tells has happened, and the ledger has it not",
     "letter_without_cause": "the ledger has a letter about a certificate that the registry has not",
     "letter_against_wish": "sent although nobody wished for it, or not although somebody did",
@@ -53,7 +52,8 @@ KINDS: Final[Mapping[str, str]] = {
 
 #: How a letter ends with an event.
 _TOLD: Final = frozenset({"sent", "undeliverable"})
-#: Letters about a certificate: intake follows what becomes of them.
+_WISHES: Final = ("completion", "returned", "viewed")
+#: Letters of which intake always followed what became; of those about an application it does so by now.
 _FOLLOWED: Final = frozenset({"completion", "viewed"})
 
 
@@ -74,21 +74,15 @@ class Facts:
         return {row["certificate_id"]: row for row in self.all(stream)}
 
 
-@dataclass(frozen=True)
-class Profile:
-    """What a surety's profile says of letters."""
-
-    completion_mail: str
-    tells_surety: bool
-
-
 @dataclass
 class Judge:
     """Judges one application after the other, and counts what is no difference."""
 
     #: What is older than this should have had its effect.
     cutoff: datetime
-    profiles: Mapping[str, Profile]
+    #: Which sureties want to be told of letters that were given up, by reference data of this version.
+    told_sureties: frozenset[str]
+    reference_version: str
     counts: Counter[str] = field(default_factory=Counter)
 
     def differences(self, facts: Facts) -> Iterator[Difference]:
@@ -195,14 +189,14 @@ def _about_views(judge: Judge, facts: Facts) -> Iterator[Difference]:
 
 
 def _about_wishes(judge: Judge, facts: Facts) -> Iterator[Difference]:
-    """What contractor and profile want → what the notifier thinks they want; and halves that stay alone."""
+    """What was wanted with the application → what the notifier thinks; and halves that stay alone."""
     asked = facts.one("applications")
     delivery = facts.one("deliveries") or {}
     subject = str(facts.application_id)
     if asked is not None and delivery.get("wished_at") is None:
         if judge.is_old(asked["submitted_at"]):
             yield _difference("wish_unknown_to_notifier", subject)
-    elif asked is not None and (differing := _differing_wishes(judge, asked, delivery)):
+    elif asked is not None and (differing := [wish for wish in _WISHES if asked[wish] != delivery[wish]]):
         yield _difference("wish_differs", subject, ", ".join(differing))
     if delivery.get("shredded_at") is not None:
         return
@@ -210,13 +204,6 @@ def _about_wishes(judge: Judge, facts: Facts) -> Iterator[Difference]:
         yield _difference("half_waits", subject, "a data key without an application")
     if delivery.get("has_contact") and not delivery["has_key"] and judge.is_old(delivery["wished_at"]):
         yield _difference("half_waits", subject, "an application without its data key")
-
-
-def _differing_wishes(judge: Judge, asked: Row, delivery: Row) -> list[str]:
-    profile = judge.profiles.get(asked["surety_id"])
-    always = profile is not None and profile.completion_mail == ALWAYS
-    wanted = {"completion": asked["completion"] or always, "returned": asked["returned"], "viewed": asked["viewed"]}
-    return [letter for letter, wished in wanted.items() if wished != delivery[letter]]
 
 
 def _about_letters(judge: Judge, facts: Facts) -> Iterator[Difference]:
@@ -227,15 +214,17 @@ def _about_letters(judge: Judge, facts: Facts) -> Iterator[Difference]:
         if place not in letters:
             yield _letter("letter_is_missing", facts, place)
     registered = facts.certificates("registered")
-    surety = (facts.one("applications") or {}).get("surety_id", "")
-    profile = judge.profiles.get(surety)
+    asked = facts.one("applications") or {}
+    # By other reference data the surety may have wanted otherwise when the letter was given up.
+    is_sure = asked.get("reference_version") == judge.reference_version
+    tells_surety = is_sure and asked["surety_id"] in judge.told_sureties
     for place, row in letters.items():
         certificate, letter = place
         if certificate is not None and certificate not in registered:
             yield _letter("letter_without_cause", facts, place)
         for kind in _state_of_letter(judge, row, wished=delivery.get(letter)):
             yield _letter(kind, facts, place, row["state"])
-        is_told = profile is None or not profile.tells_surety or (certificate, f"undeliverable.{letter}") in letters
+        is_told = not tells_surety or (certificate, f"undeliverable.{letter}") in letters
         if row["state"] == "undeliverable" and not letter.startswith("undeliverable.") and not is_told:
             yield _letter("surety_not_told", facts, place)
     yield from _about_mails(judge, facts, letters)

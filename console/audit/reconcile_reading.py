@@ -13,7 +13,7 @@ from uuid import UUID
 from console import dead_letters
 from console.audit import store
 from console.audit.fold import Difference
-from console.audit.reconcile import Facts, Judge, Profile, Row, dead_letter_waits, outbox_stands
+from console.audit.reconcile import Facts, Judge, Row, dead_letter_waits, outbox_stands
 from console.environment import Stack
 from console.store import Connection, connect
 from reference.reader import Reference
@@ -71,17 +71,16 @@ class Reconciliation:
 async def reconcile(stack: Stack, reference: Reference, *, older_than_seconds: float) -> Reconciliation:
     """Compare what the four services hold. Reads only."""
     began = time.monotonic()
-    profiles = {
-        identity: Profile(surety.completion_mail, tells_surety=surety.undeliverable_mail_to is not None)
-        for identity, surety in reference.sureties.items()
-    }
+    told_sureties = frozenset(
+        identity for identity, surety in reference.sureties.items() if surety.undeliverable_mail_to is not None
+    )
     async with contextlib.AsyncExitStack() as opened:
         snapshots = [(await opened.enter_async_context(_snapshot(stack, service)), service) for service, _ in SNAPSHOTS]
         at: datetime = await snapshots[0][0].fetchval(store.SELECT_NOW)
         for connection, _ in snapshots[1:]:
             # A snapshot is of the moment of its first statement: one after the other, in this order.
             await connection.fetchval(store.SELECT_NOW)
-        judge = Judge(at - timedelta(seconds=older_than_seconds), profiles)
+        judge = Judge(at - timedelta(seconds=older_than_seconds), told_sureties, reference.version)
         streams = {
             name: store.stream(connection, statement)
             for (connection, _), (_, read) in zip(snapshots, SNAPSHOTS, strict=True)

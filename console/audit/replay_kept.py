@@ -56,6 +56,8 @@ class ReplayedKept:
     unreadable: Mapping[str, int]
     #: Facts that the service's code refuses, by reason: it parked them, too.
     refused: Mapping[str, int]
+    #: Rows that one side lacks because reference data have changed since, by table.
+    of_other_data: Mapping[str, int]
     #: The moment of the snapshot.
     at: datetime
     until: datetime | None
@@ -133,6 +135,7 @@ class _Replay:
     rows: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    of_other_data: Counter[str] = field(default_factory=Counter)
     facts: int = 0
     _held_until: dict[TopicPartition, int] = field(default_factory=dict)
     _tombstones: list[Forgotten] = field(default_factory=list)
@@ -171,6 +174,7 @@ class _Replay:
             newer=dict(self.newer),
             unreadable=dict(self.unreadable),
             refused=dict(self.refused),
+            of_other_data=dict(self.of_other_data),
             at=at,
             until=self.until,
             facts=self.facts,
@@ -256,6 +260,9 @@ class _Replay:
         if ours is None or theirs is None:
             if moves:
                 self.newer[table.name] += 1
+                return
+            if self._keeping.is_of_its_day(table, theirs if ours is None else ours):
+                self.of_other_data[table.name] += 1
                 return
         else:
             theirs = table.as_told(ours, theirs)

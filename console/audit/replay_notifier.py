@@ -19,10 +19,11 @@ from console.audit.replay_feeding import Collecting
 from console.environment import find_reference
 from console.store import Connection
 from schemas import topics
+from schemas.applications import ApplicationSubmitted
 from schemas.event import Event
 from schemas.notifications import ApplicationMailSent, ApplicationMailUndeliverable, MailSent, MailUndeliverable
 from services.notifier import app, handlers
-from services.notifier.domain import BackOff, GivenUp, Outcome, Sent
+from services.notifier.domain import BackOff, GivenUp, Outcome, Sent, told_by
 from services.notifier.ledger import Ledger
 
 MailTold = MailSent | MailUndeliverable | ApplicationMailSent | ApplicationMailUndeliverable
@@ -40,7 +41,9 @@ FROM delivery ORDER BY application_id
 #: nobody wished for are forgotten some time.
 STREAM_LETTERS: Final = """
 SELECT about_id, letter, certificate_id, application_id, contract_number,
-    coalesce(contract_number, application_id::text) AS number, product, products, registered_at, message_id,
+    coalesce(contract_number, application_id::text) AS number, product, products, registered_at,
+    -- its domain is that of the surety's address, which reference data may change
+    split_part(message_id, '@', 1) AS message_id,
     correlation_id, causation_id, traceparent, given_up_reason, reason, ended_at, state, attempts, smtp_code
 FROM (
     SELECT about_id, letter, certificate_id, application_id, contract_number, product, products, registered_at,
@@ -59,10 +62,12 @@ FROM (
 ORDER BY about_id, letter
 """
 #: Brings a letter to where the attempt begins that is told to have been the last: next to be claimed, and in no other
-#: way. Also one whose key was shredded before it had all its halves. $3 attempts, $4 Message-ID
+#: way. Also one whose key was shredded before it had all its halves. $3 attempts, $4 Message-ID: its domain is as told.
 PREPARE_LAST_ATTEMPT: Final = """
 UPDATE letter SET state = 'queued', due_at = '-infinity', queued_at = coalesce(queued_at, registered_at),
-    attempts = $3 - 1, message_id = coalesce(message_id, $4), record_topic = NULL, record_partition = NULL,
+    attempts = $3 - 1,
+    message_id = CASE WHEN split_part(message_id, '@', 1) <> split_part($4, '@', 1) THEN message_id ELSE $4 END,
+    record_topic = NULL, record_partition = NULL,
     record_offset = NULL, record_key = NULL, record_value = NULL, record_headers = NULL
 WHERE about_id = $1 AND letter = $2 AND state IN ('waiting', 'queued') RETURNING true
 """
@@ -142,6 +147,9 @@ class NotifierKeeps(Keeping):
     def __init__(self, shadow: Connection, clock: AsTold) -> None:
         super().__init__(shadow, clock)
         reference = find_reference()
+        self._reference_version = reference.version
+        #: Applications that came under other reference data.
+        self._of_other_data: set[UUID] = set()
         self._outbox = Collecting()
         self._reading = app.make_reading(handlers.Noticing(reference, clock, self._outbox, private_key=None))
         self._ledger = Ledger(
@@ -160,6 +168,17 @@ class NotifierKeeps(Keeping):
     def handlers(self) -> Mapping[type[Event], Handler]:
         ends = (MailSent, MailUndeliverable, ApplicationMailSent, ApplicationMailUndeliverable)
         return {**self._reading.handlers, **dict.fromkeys(ends, self._note_ends)}
+
+    async def take(self, tx: Transaction, batch: Sequence[Received[Event]]) -> None:
+        submitted = (received.event for received in batch if isinstance(received.event, ApplicationSubmitted))
+        self._of_other_data |= {
+            event.application_id for event in submitted if event.reference_version != self._reference_version
+        }
+        await super().take(tx, batch)
+
+    def is_of_its_day(self, table: KeptTable, row: Mapping[str, Any]) -> bool:
+        """Whether a surety is told of letters that were given up, its profile says."""
+        return table is LETTER and told_by(row["letter"]) is not None and row["application_id"] in self._of_other_data
 
     async def forget(self, tx: Transaction, keys: Sequence[str]) -> None:
         assert self._reading.forget is not None

@@ -87,6 +87,8 @@ def summary_of_kept(found: ReplayedKept) -> str:
         f"Event log: unreadable: {_counted(found.unreadable)}; refused (拒否): {_counted(found.refused)}.",
         f"Newer, and left out: {_counted(found.newer)}.",
     ]
+    if found.of_other_data:
+        lines.append(f"Decided by other reference data, and left out: {_counted(found.of_other_data)}.")
     return "\n".join([*lines, *_end(found, found.service)])
 
 

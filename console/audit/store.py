@@ -84,7 +84,11 @@ SELECT application_id, certificate_id, contract_number, content_sha256 FROM cert
 STREAM_ARRIVALS: Final = """
 SELECT application_id, certificate_id, contract_number, content_sha256 FROM registration ORDER BY application_id
 """
-STREAM_MAILS: Final = "SELECT application_id, certificate_id, letter, outcome FROM mail ORDER BY application_id"
+#: A letter about an application is kept under its id in a certificate's place.
+STREAM_MAILS: Final = """
+SELECT application_id, nullif(certificate_id, application_id) AS certificate_id, letter, outcome
+FROM mail ORDER BY application_id
+"""
 STREAM_LOOKS: Final = "SELECT application_id, view_id, contract_number FROM view ORDER BY application_id"
 
 STREAM_DELIVERIES: Final = """
@@ -122,6 +126,7 @@ FROM guarantee WHERE form = 'electronic' ORDER BY application_id
 
 STREAM_APPLICATIONS: Final = """
 SELECT id AS application_id, surety_id, submitted_at, withdrawal_requested_at,
+    submitted ->> 'reference_version' AS reference_version,
     coalesce((submitted ->> 'completion_mail_wanted')::boolean, false) AS completion,
     coalesce((submitted ->> 'returned_mail_wanted')::boolean, false) AS returned,
     coalesce((submitted ->> 'viewed_mail_wanted')::boolean, false) AS viewed

@@ -8,8 +8,6 @@ from enum import Enum
 from typing import Final, NamedTuple, assert_never
 from uuid import UUID
 
-from reference import codes
-
 #: The certificate can be looked at and its key be fetched (MAIL-1, MAIL-2).
 COMPLETION: Final = "completion"
 #: Products of the application were returned (MAIL-7).
@@ -22,12 +20,8 @@ UNDELIVERABLE: Final = "undeliverable"
 #: Reply codes that speak of us (not logged in, closing down), whatever command they answer.
 ABOUT_US: Final = frozenset({421, 454, 530, 534, 535, 538})
 #: Enhanced codes of a final no (RFC 3463) that speak of the surety's address, of the server, or of what we may: a
-#: relay that does not know us any more refuses every letter so, at RCPT or DATA. 5.3.4 is the letter's size.
-_NOT_ABOUT_THE_LETTER: Final = re.compile(r"5\.(?:1\.[78]|3\.(?!4\b)\d+|7\.\d+)\b")
-
-
-class UnknownRule(ValueError):
-    """Reference data holds a rule for the completion mail that this program does not know."""
+#: relay that does not know us any more refuses every letter so, at RCPT or DATA.
+_NOT_ABOUT_THE_LETTER: Final = re.compile(r"5\.(?:1\.[78]|3\.[25]|7\.\d+)\b")
 
 
 class Wishes(NamedTuple):
@@ -36,17 +30,6 @@ class Wishes(NamedTuple):
     completion: bool
     returned: bool
     viewed: bool
-
-
-def is_wanted(rule: str, *, wished: bool) -> bool:
-    """Whether a contractor is told by mail: by wish (Net Desk, MAIL-1) or always (e-Net, MAIL-2)."""
-    match rule:
-        case codes.OPT_IN:
-            return wished
-        case codes.ALWAYS:
-            return True
-        case _:
-            raise UnknownRule(rule)
 
 
 def undeliverable(letter: str) -> str:

@@ -192,7 +192,7 @@ def _wishes(event: ApplicationSubmitted, reference: Reference) -> Wishes:
     except UnknownBranch:
         raise Refused("branch_is_unknown") from None
     return Wishes(
-        completion=domain.is_wanted(surety.completion_mail, wished=event.completion_mail_wanted),
+        completion=event.completion_mail_wanted,
         returned=event.returned_mail_wanted,
         viewed=event.viewed_mail_wanted,
     )

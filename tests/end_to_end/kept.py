@@ -22,7 +22,7 @@ FOR_THE_DESK = {"products__advance_payment__amount_yen": 25_000_000}
 #: A value that fits the column, and is another.
 OTHER: dict[str, str] = {
     "uuid": "gen_random_uuid()",
-    "text": "{0} || 'x'",
+    "text": "'x' || {0}",
     "bigint": "{0} + 1",
     "integer": "{0} + 1",
     "smallint": "{0} + 1",

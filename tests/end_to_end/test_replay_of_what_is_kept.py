@@ -3,12 +3,15 @@
 import asyncio
 import json
 import math
+import re
+import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +24,14 @@ from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from console.audit.fold import Difference
 from console.audit.keeping import AsTold, Keeping, KeptTable
+from console.audit.reconcile_reading import reconcile
 from console.audit.replay_feeding import Collecting
 from console.audit.replay_intake import TABLES as INTAKE_TABLES
 from console.audit.replay_intake import IntakeKeeps
 from console.audit.replay_issuer import IssuerKeeps
 from console.audit.replay_kept import ReplayedKept, replay_kept
 from console.audit.replay_notifier import NotifierKeeps
+from console.environment import find_reference
 from console.kafka_reading import open_reader
 from console.store import Connection, connect
 from reference import reader
@@ -351,6 +356,29 @@ async def test_until_a_time_is_what_was_told_by_then(parties: Parties) -> None:
         nothing = await replay_kept(parties.stack.console, keeps, until=datetime(2000, 1, 1, tzinfo=UTC))
         assert nothing.equal
         assert set(nothing.rows.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "office", ["", 'undeliverable_mail_to = "jimu@toto-hosho.example"'], ids=["no office", "another"]
+)
+async def test_a_surety_that_changes_its_profile_changes_nothing_that_was_done(
+    parties: Parties, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, office: str
+) -> None:
+    await settled(parties.stack, NotifierKeeps)
+    shutil.copytree(reader.DEFAULT, tmp_path / "data")
+    profile = tmp_path / "data" / "sureties" / "toto.toml"
+    text = re.sub('(mail_from = )"[^"]*"', r'\1"desk@toto-hosho.test"', profile.read_text())
+    text = re.sub("(completion_mail = ).*", r'\1"always"', text)
+    profile.write_text(re.sub("undeliverable_mail_to = .*", office, text))
+    monkeypatch.setenv("AKASHI_REFERENCE_DIR", str(tmp_path / "data"))
+
+    for keeps in ALL:
+        found = await settled(parties.stack, keeps)
+        assert found.differences == ()
+        left_out = {"letter"} if keeps is NotifierKeeps and not office else set()
+        assert set(found.of_other_data) == left_out
+    agreed = await reconcile(parties.stack.console, find_reference(), older_than_seconds=0)
+    assert agreed.differences == ()
 
 
 async def test_the_command_exits_by_what_it_found(parties: Parties) -> None:

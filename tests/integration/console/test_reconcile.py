@@ -25,6 +25,7 @@ from console.main import app
 from console.store import Connection, connect
 from deploy.local.state import free_port
 from deploy.secrets import SERVICES
+from reference import reader
 from reference.reader import Reference
 from schemas.contract_number import compose
 from schemas.topics import GROUPS
@@ -80,13 +81,18 @@ class Four:
             "INSERT INTO contractor (id, name, address, representative) VALUES ('shimotsuke', 'a', 'b', 'c') "
             "ON CONFLICT DO NOTHING",
         )
-        wishes = {"completion_mail_wanted": True, "returned_mail_wanted": False, "viewed_mail_wanted": True}
+        submitted = {
+            "reference_version": reader.load().version,
+            "completion_mail_wanted": True,
+            "returned_mail_wanted": False,
+            "viewed_mail_wanted": True,
+        }
         await self.run(
             "intake",
             "INSERT INTO application (id, contractor_id, surety_id, purchaser_id, submitted, submitted_at) "
             "VALUES ($1, 'shimotsuke', 'toto', 'tochigi', $2, $3)",
             told.application,
-            json.dumps(wishes),
+            json.dumps(submitted),
             told.at,
         )
         await self.run(

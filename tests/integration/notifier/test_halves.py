@@ -103,14 +103,6 @@ async def test_net_desk_sends_nothing_to_whom_wished_for_nothing(world: Any, a_c
     assert await world.pool.fetchval("SELECT contact_ciphertext FROM delivery") is None
 
 
-async def test_e_net_tells_everyone(world: Any, a_case: Callable[..., Any]) -> None:
-    case = a_case(surety_id="nankai", wanted=False)
-    await world.take(*case.halves)
-    await world.send_due()
-
-    assert await world.state(case) == "sent"
-
-
 async def test_a_second_delivery_opens_no_second_letter(world: Any, a_case: Callable[..., Any]) -> None:
     case = a_case()
     await world.take(*case.halves)
