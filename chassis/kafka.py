@@ -1,6 +1,7 @@
 """How does a client reach Kafka, and as whom?"""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ ADMINISTRATOR: Final = "admin"
 OPERATOR: Final = "operator"
 
 _MECHANISM: Final = "PLAIN"
+_BROKER: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?")
 
 # That passwords pass in the clear where there is no TLS is said in docs/decisions/0036, not at every connection.
 logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in record.getMessage())
@@ -52,6 +54,15 @@ class KafkaAccess:
             "sasl_plain_username": self.user,
             "sasl_plain_password": self.password,
         }
+
+
+def bootstrap_of(text: str) -> str:
+    """Brokers as aiokafka takes them, `host` or `host:port`, separated by commas. Raises `ValueError` for others."""
+    for broker in text.split(","):
+        found = _BROKER.fullmatch(broker.strip())
+        if found is None or not 0 < int(found[1] or 1) < 65536:  # noqa: PLR2004 - ports
+            raise ValueError(f'"{broker}" is no broker: write host:port, several separated by commas')
+    return text
 
 
 def protocol_of(environment: Mapping[str, str]) -> SecurityProtocol:

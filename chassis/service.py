@@ -17,6 +17,8 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from faststream.kafka import KafkaBroker
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from chassis import migrations
 from chassis.clock import Clock, SystemClock
@@ -26,7 +28,7 @@ from chassis.metrics import CERTIFICATE_GOOD_UNTIL, CONSUMER_LAG
 from chassis.outbox import Outbox
 from chassis.postgres import UNAVAILABLE, Pool, Transaction, address, connect_pool, transaction
 from chassis.relay import Relay
-from chassis.settings import ServiceSettings
+from chassis.settings import SecretUnusable, ServiceSettings, in_words
 from chassis.telemetry import configure_logs
 from chassis.tls import CertificateUnusable, distrust, good_until
 from chassis.web import problems, tokens
@@ -169,13 +171,20 @@ def _contract(generate: Callable[[], dict[str, Any]], service: Service) -> Calla
     return contract
 
 
-def serve(service: Service) -> None:
-    """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke or hung."""
-    settings = service.runtime.settings
+def serve(name: str, put_together: Callable[[], Service], *unusable: type[Exception]) -> None:
+    """Run until SIGTERM. Ends with 0 after a drain, with 70 when a background task broke or hung.
+
+    With 1 and a sentence where something that it was given can't be used; `unusable` say so in their own words.
+    """
+    in_their_words: tuple[type[Exception], ...] = (SettingsError, SecretUnusable, CertificateUnusable, *unusable)
     try:
-        settings.require_certificates()
-    except CertificateUnusable as unusable:
-        sys.exit(f"{service.runtime.service} does not start: {unusable}")
+        service = put_together()
+        service.runtime.settings.require_certificates()
+    except ValidationError as error:
+        sys.exit(f"{name} does not start: {in_words(error)}")
+    except in_their_words as error:
+        sys.exit(f"{name} does not start: {error}")
+    settings = service.runtime.settings
     configure_logs(service.runtime.service, settings.log_level)
     if settings.http_certificate_file is not None:
         CERTIFICATE_GOOD_UNTIL.set(good_until(settings.http_certificate_file))

@@ -1,22 +1,26 @@
 """Where a service finds its neighbours. Read from `AKASHI_*` variables; secrets come from files only."""
 
 import base64
+import binascii
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chassis.kafka import KafkaAccess, SecurityProtocol
+from chassis.kafka import KafkaAccess, SecurityProtocol, bootstrap_of
 from chassis.tls import showing, trusting
 
 Role = Literal["all", "web", "worker"]
 
 
-class SecretMissing(Exception):
-    """A secret's file is not there, or cannot be read."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SecretUnusable(Exception):
+    """A secret's file is not there, cannot be read, or holds something else. One sentence says which and why."""
 
 
 class Secrets:
@@ -29,10 +33,13 @@ class Secrets:
         try:
             return (self._folder / name).read_text().strip()
         except OSError as error:
-            raise SecretMissing(f"Secret {name!r} cannot be read from {self._folder}: {error.strerror}.") from None
+            raise SecretUnusable(f"Secret {name!r} cannot be read from {self._folder}: {error.strerror}.") from None
 
     def key(self, name: str) -> bytes:
-        return base64.b64decode(self.text(name))
+        try:
+            return base64.b64decode(self.text(name), validate=True)
+        except binascii.Error:
+            raise SecretUnusable(f"Secret {name!r} in {self._folder} is not base64.") from None
 
 
 class ServiceSettings(BaseSettings):
@@ -43,19 +50,19 @@ class ServiceSettings(BaseSettings):
     #: `web` answers HTTP, `worker` consumes and relays, `all` does both.
     role: Role = "all"
     #: One broker or more, separated by commas: whoever answers tells of the others.
-    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_bootstrap: Annotated[str, AfterValidator(bootstrap_of)] = "127.0.0.1:9092"
     #: PLAINTEXT where the broker asks nobody who they are.
     kafka_security_protocol: SecurityProtocol = "SASL_PLAINTEXT"
     #: With SASL_SSL: the authorities (PEM) whose certificate a broker must show; the system's when left out.
     kafka_ca_file: Path | None = None
     postgres_host: str = "127.0.0.1"
-    postgres_port: int = 5432
+    postgres_port: Port = 5432
     #: TLS with PostgreSQL, and nothing else: the authorities (PEM) whose certificate the server must show for its name.
     postgres_ca_file: Path | None = None
     postgres_pool_size: int = 10
     secrets_dir: Path = Path("/run/secrets/akashi")
     http_host: str = "127.0.0.1"
-    http_port: int = 8000
+    http_port: Port = 8000
     #: HTTPS instead of HTTP: the certificate to show and the key to it, in one file (PEM).
     http_certificate_file: Path | None = None
     #: From a client's connection, or the first byte of its next request, to the last byte of the request's body.
@@ -66,7 +73,7 @@ class ServiceSettings(BaseSettings):
     http_connections: int = 500
     #: Addresses and networks, separated by commas, whose X-Forwarded-For says who asks. Empty: whoever connects asks.
     trusted_proxies: str = ""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     #: Cookies of pages go over TLS only. False where the stack is tried on this machine, without.
     cookies_secure: bool = True
     #: Who signs in on pages that offer codes must set one up before anything else.
@@ -79,7 +86,7 @@ class ServiceSettings(BaseSettings):
     parked_per_minute_limit: int = 600
 
     def kafka(self, service: str) -> KafkaAccess:
-        """How this service reaches Kafka. Raises `SecretMissing`."""
+        """How this service reaches Kafka. Raises `SecretUnusable`."""
         asked = self.kafka_security_protocol != "PLAINTEXT"
         password = self.secrets.text("kafka_password") if asked else ""
         return KafkaAccess(
@@ -112,6 +119,21 @@ class ServiceSettings(BaseSettings):
             ip_network(proxy.strip())
         return proxies
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _a_level_is_written_as_one_likes(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
     @cached_property
     def secrets(self) -> Secrets:
         return Secrets(self.secrets_dir)
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with which variables, without their values."""
+    prefix = ServiceSettings.model_config["env_prefix"]
+    words = []
+    for one in error.errors(include_url=False, include_input=False):
+        said = one["msg"].removeprefix("Value error, ")
+        words.append(f"{prefix}{'.'.join(map(str, one['loc'])).upper()}: {said}" if one["loc"] else said)
+    return "; ".join(words)

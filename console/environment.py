@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from chassis.kafka import ADMINISTRATOR, OPERATOR, PROTOCOL, KafkaAccess, SecurityProtocol, protocol_of
+from chassis.kafka import ADMINISTRATOR, OPERATOR, PROTOCOL, KafkaAccess, SecurityProtocol, bootstrap_of, protocol_of
 from deploy.local import status
 from deploy.local.problem import Problem
 from deploy.local.state import state_folder
-from reference import reader
-from reference.reader import Reference
+
+if TYPE_CHECKING:
+    from reference.reader import Reference
 
 KAFKA: Final = "AKASHI_KAFKA_BOOTSTRAP"
 POSTGRES_HOST: Final = "AKASHI_POSTGRES_HOST"
@@ -84,7 +85,7 @@ def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = Tru
     host, port = _postgres(environment, local) if postgres else ("", 0)
     protocol, kafka_ca = _kafka_security(environment, local) if kafka else ("PLAINTEXT", None)
     return Stack(
-        kafka_bootstrap=(environment.get(KAFKA) or local.address("kafka")) if kafka else "",
+        kafka_bootstrap=_kafka_bootstrap(environment, local) if kafka else "",
         postgres_host=host,
         postgres_port=port,
         secrets_dir=_secrets_dir(environment, local) if postgres or protocol != "PLAINTEXT" else Path(),
@@ -94,8 +95,10 @@ def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = Tru
     )
 
 
-def find_reference(environment: Mapping[str, str] = os.environ) -> Reference:
+def find_reference(environment: Mapping[str, str] = os.environ) -> "Reference":
     """The reference data, as the services of this stack read them. Raises `InvalidReference`."""
+    from reference import reader  # noqa: PLC0415 - most commands and every --help go without
+
     folder = environment.get(REFERENCE)
     return reader.load(Path(folder).expanduser() if folder else reader.DEFAULT)
 
@@ -107,6 +110,13 @@ def find_http_ca(environment: Mapping[str, str] = os.environ) -> Path | None:
     state = state_folder(environment)
     found = status.read(state) if status.is_running(state) else None
     return _Local(state).ca_file if found is not None and found.tls else None
+
+
+def _kafka_bootstrap(environment: Mapping[str, str], local: "_Local") -> str:
+    try:
+        return bootstrap_of(environment.get(KAFKA) or local.address("kafka"))
+    except ValueError as error:
+        raise Problem(f"{KAFKA}: {error}.") from None
 
 
 def _kafka_security(environment: Mapping[str, str], local: "_Local") -> tuple[SecurityProtocol, Path | None]:
@@ -132,8 +142,8 @@ def _postgres_ca(environment: Mapping[str, str], local: "_Local") -> Path | None
 
 def _postgres(environment: Mapping[str, str], local: "_Local") -> tuple[str, int]:
     host, port = environment.get(POSTGRES_HOST), environment.get(POSTGRES_PORT)
-    if port and not port.isdecimal():
-        raise Problem(f'{POSTGRES_PORT} is "{port}", which is no port: set a number.')
+    if port and not (port.isdecimal() and 0 < int(port) < 65536):  # noqa: PLR2004 - ports
+        raise Problem(f'{POSTGRES_PORT} is "{port}", which is no port: set a number from 1 to 65535.')
     if host or port:
         return host or "127.0.0.1", int(port or _DEFAULT_POSTGRES_PORT)
     local_host, _, local_port = local.address("postgres").rpartition(":")

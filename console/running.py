@@ -40,11 +40,11 @@ def explain(error: Exception) -> Problem | None:
 
 def _about_files(error: Exception) -> Problem | None:
     from chassis.migrations import MigrationChanged  # noqa: PLC0415 - only a failure costs these imports
-    from chassis.settings import SecretMissing  # noqa: PLC0415
+    from chassis.settings import SecretUnusable  # noqa: PLC0415
     from chassis.tls import CertificateUnusable  # noqa: PLC0415
     from reference.errors import InvalidReference  # noqa: PLC0415
 
-    if isinstance(error, CertificateUnusable | SecretMissing | MigrationChanged | InvalidReference):
+    if isinstance(error, CertificateUnusable | SecretUnusable | MigrationChanged | InvalidReference):
         return Problem(str(error))
     return None
 

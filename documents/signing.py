@@ -41,11 +41,11 @@ class LocalSigner:
             key = load_pem_private_key(key_pem, password=None)
             certificates = x509.load_pem_x509_certificates(chain_pem)
         except (TypeError, ValueError, UnsupportedAlgorithm):
-            raise KeyDoesNotSign("no readable PEM") from None
+            raise KeyDoesNotSign("key or certificates to sign documents: no readable PEM") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise KeyDoesNotSign("no key on P-256")
+            raise KeyDoesNotSign("the key to sign documents is none on P-256")
         if certificates[0].public_key() != key.public_key():
-            raise KeyDoesNotSign("the first certificate is about another key")
+            raise KeyDoesNotSign("the first certificate to sign documents is about another key")
         # Here, because pyHanko takes 0.9 s to import: `documents` alone must not cost that.
         from documents.pades import HeldKey  # noqa: PLC0415
 

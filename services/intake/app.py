@@ -54,7 +54,7 @@ SHARED_TABLES: Final = (
 
 
 def make_service(settings: IntakeSettings) -> Service:
-    """Raises `SecretMissing` or `InvalidReference` before anything starts."""
+    """Raises `SecretUnusable` or `InvalidReference` before anything starts."""
     runtime = make_runtime("intake", settings)
     readers = {name: settings.secrets.key(f"public_keys/{name}") for name in (*topics.DATA_KEYS.readers, handlers.SELF)}
     taking = handlers.Taking(

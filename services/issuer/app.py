@@ -31,7 +31,7 @@ SHARED_TABLES: Final = (
 
 
 def make_service(settings: IssuerSettings) -> Service:
-    """Raises `SecretMissing` or `InvalidReference` before anything starts."""
+    """Raises `SecretUnusable` or `InvalidReference` before anything starts."""
     runtime = make_runtime("issuer", settings)
     issuing = Issuing(
         reference=reader.load(settings.reference_dir),

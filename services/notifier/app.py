@@ -24,7 +24,7 @@ SHARED_TABLES: Final = ("chassis_0001_outbox",)
 
 
 def make_service(settings: NotifierSettings) -> Service:
-    """Raises `SecretMissing` or `InvalidReference` before anything starts."""
+    """Raises `SecretUnusable` or `InvalidReference` before anything starts."""
     runtime = make_runtime("notifier", settings)
     bell = Bell(settings.poll_seconds)
     runtime.outbox = RingingOutbox("notifier", bell)

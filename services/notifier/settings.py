@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from chassis.settings import ServiceSettings
+from chassis.settings import Port, ServiceSettings
 from reference.reader import DEFAULT
 
 #: What a lease must have left when the conversation has ended: time to note the outcome.
@@ -22,7 +22,7 @@ class NotifierSettings(ServiceSettings):
     #: Where contractors log in; letters link to their pages.
     contractor_url: BaseUrl = "https://portal.akashi.example"
     smtp_host: str = "127.0.0.1"
-    smtp_port: int = 1025
+    smtp_port: Port = 1025
     smtp_security: Literal["none", "starttls", "tls"] = "none"
     #: Over TLS: the authorities (PEM) whose certificate the server must show; the system's when left out.
     smtp_ca_file: Path | None = None

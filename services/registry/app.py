@@ -32,7 +32,7 @@ SHARED_TABLES: Final = (
 
 
 def make_service(settings: RegistrySettings) -> Service:
-    """Raises `SecretMissing`, `KeyDoesNotSign` and `Malformed` (keys of log and witnesses) before anything starts."""
+    """Raises `SecretUnusable`, `KeyDoesNotSign` and `Malformed` (keys of log and witnesses) before anything starts."""
     runtime = make_runtime("registry", settings)
     pepper = settings.secrets.key("pepper")
     registering = handlers.Registering(

@@ -20,8 +20,6 @@ from services.intake.app import make_service as make_intake
 from services.intake.settings import IntakeSettings
 from services.issuer.app import make_service as make_issuer
 from services.issuer.settings import IssuerSettings
-from services.notifier.app import make_service as make_notifier
-from services.notifier.settings import NotifierSettings
 from services.registry.app import make_service as make_registry
 from services.registry.settings import RegistrySettings
 from tests.support.builders import CONTRACTOR
@@ -39,7 +37,6 @@ _MAKERS: Final[dict[str, tuple[Callable[[Any], Service], Callable[..., Any]]]] =
     "intake": (make_intake, IntakeSettings),
     "issuer": (make_issuer, IssuerSettings),
     "registry": (make_registry, RegistrySettings),
-    "notifier": (make_notifier, NotifierSettings),
 }
 
 

@@ -36,6 +36,29 @@ def test_the_environment_names_a_stack(tmp_path: Path) -> None:
     assert found == Stack("kafka:9092", "postgres", 5433, Path("/run/secrets/akashi"))
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("AKASHI_POSTGRES_PORT", port) for port in ("0", "99999", "abc", "-1")),
+        *(
+            ("AKASHI_KAFKA_BOOTSTRAP", given)
+            for given in ("kafka:abc", "kafka:99999", "kafka:0", "a:1,,b:1", "::1:9092")
+        ),
+    ],
+)
+def test_an_address_that_is_none_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    with pytest.raises(Problem, match=variable):
+        find_stack({**NAMED, "AKASHI_STATE": str(tmp_path), variable: value})
+
+
+@pytest.mark.parametrize("brokers", ["kafka", "kafka:9092", "[::1]:9092", "10.0.0.1:9092,b-2.kafka.example:65535"])
+def test_brokers_are_written_as_kafka_writes_them(tmp_path: Path, brokers: str) -> None:
+    assert (
+        find_stack({**NAMED, "AKASHI_STATE": str(tmp_path), "AKASHI_KAFKA_BOOTSTRAP": brokers}).kafka_bootstrap
+        == brokers
+    )
+
+
 def test_without_a_word_it_is_the_local_stack(running: Path) -> None:
     found = find_stack({"AKASHI_STATE": str(running)})
 

@@ -5,7 +5,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError, UnknownTopicOrPartitionError
 
 from chassis.migrations import MigrationChanged
-from chassis.settings import SecretMissing
+from chassis.settings import SecretUnusable
 from console.running import explain, run
 from deploy.local.problem import Problem
 
@@ -14,7 +14,7 @@ from deploy.local.problem import Problem
     ("error", "advice"),
     [
         (Problem("Do this."), "Do this."),
-        (SecretMissing("Secret 'x' cannot be read."), "Secret 'x' cannot be read."),
+        (SecretUnusable("Secret 'x' cannot be read."), "Secret 'x' cannot be read."),
         (MigrationChanged("a.sql was applied as another text: write a new file instead."), "new file"),
         (UnknownTopicOrPartitionError(), "akashi topics create"),
         (KafkaConnectionError(), "akashi up"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chassis.settings import SecretMissing
+from chassis.settings import SecretUnusable
 from schemas import topics
 from services.notifier.app import make_service
 from services.notifier.settings import NotifierSettings
@@ -42,12 +42,12 @@ def test_there_are_as_many_senders_as_conversations(secrets_dir: Path) -> None:
 
 
 def test_a_user_name_needs_a_password(secrets_dir: Path) -> None:
-    with pytest.raises(SecretMissing):
+    with pytest.raises(SecretUnusable):
         make_service(NotifierSettings(secrets_dir=secrets_dir, smtp_username="notifier"))
 
 
 def test_without_its_private_key_it_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(SecretMissing):
+    with pytest.raises(SecretUnusable):
         make_service(NotifierSettings(secrets_dir=tmp_path))
 
 
