@@ -93,7 +93,7 @@ def recipient(contact: Contact) -> Address:
     # The last two are how the parser itself stumbles, the very last over `a@[`.
     except (HeaderParseError, ValueError, IndexError, AttributeError):
         raise NoAddress from None
-    if not address.username or not address.domain or address.addr_spec != one_line([address.addr_spec]):
+    if not address.username or not address.domain or address.addr_spec != one_line([address.addr_spec], longest=None):
         raise NoAddress
     # A long one in quotes is folded without them, and then reads as another address, or as several.
     if address.addr_spec.startswith('"'):
@@ -146,7 +146,7 @@ def as_sent(message: EmailMessage) -> bytes:
     return bytes(message).replace(b"\r\nMessage-ID:\r\n <", b"\r\nMessage-ID: <", 1)
 
 
-def one_line(parts: Iterable[str | None]) -> str:
+def one_line(parts: Iterable[str | None], *, longest: int | None = LONGEST) -> str:
     """Words on one line. Breaks and control characters become spaces, so that nobody can write a header or a line of
     their own; characters that turn the direction of writing or cannot be seen are dropped.
     """
@@ -157,7 +157,7 @@ def one_line(parts: Iterable[str | None]) -> str:
         if unicodedata.category(c) not in {"Cf", "Cs"}
     )
     # Only half-width spaces are joined: a full-width one in a name is meant.
-    return " ".join(word for word in shown.split(" ") if word)[:LONGEST]
+    return " ".join(word for word in shown.split(" ") if word)[:longest]
 
 
 def _title(folder: str, values: Mapping[str, object]) -> str:

@@ -388,6 +388,16 @@ def test_what_is_no_address_gets_no_letter(facts: Callable[..., Facts], address:
         compose(facts(contact=Contact(mail_address=address)), now=NOW)
 
 
+def test_the_longest_address_gets_its_letter(facts: Callable[..., Facts]) -> None:
+    """RFC 5321 4.5.3.1: 64 characters, @, and 254 in all."""
+    address = "t" * 64 + "@" + ".".join(["k" * 60] * 3) + ".exampl"
+    assert len(address) == 254
+
+    message = received(facts(contact=Contact(mail_address=address)))
+
+    assert [one.addr_spec for one in message["To"].addresses] == [address]
+
+
 def test_a_japanese_domain_is_written_by_its_ascii_name(facts: Callable[..., Facts]) -> None:
     message = received(facts(contact=Contact(mail_address="tanto@見本.example")))
 
