@@ -6,7 +6,7 @@ blocks on an advisory lock holds a snapshot, and `CREATE INDEX CONCURRENTLY` in 
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+SELECT_LEDGER = "SELECT to_regclass('schema_migration')"
 SELECT_APPLIED = "SELECT name, sha256 FROM schema_migration"
 INSERT_APPLIED = "INSERT INTO schema_migration (name, sha256) VALUES ($1, $2)"
 #: A session is idle only while its process is frozen: then PostgreSQL ends it, and with it the lock.
@@ -56,29 +57,53 @@ def files_of(service: str, shared: Sequence[str]) -> tuple[Path, ...]:
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", files: Sequence[Path]) -> list[str]:
     """Apply what is missing and return its names. Durable file by file; a repeat does nothing.
 
-    What a newer release applied stays, and is only told: an older one runs beside it, and after it was taken back.
+    What a newer release applied stays, and is only told: an older one runs beside it, and after it was taken back. One
+    that misses nothing asks for no lock, so that it starts while the newer one builds an index for hours.
     """
+    applied = await _applied(connection)
+    if newer := sorted(applied.keys() - {file.name for file in files}):
+        log.warning("migration.of_a_newer_release", files=newer)
+    if not _missing(files, applied):
+        return []
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
         await asyncio.sleep(0.2)
     try:
         await connection.execute(f"SET idle_session_timeout = '{IDLE_SESSION_TIMEOUT}'")
         await connection.execute(CREATE_LEDGER)
-        applied = {row["name"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
-        if newer := sorted(applied.keys() - {file.name for file in files}):
-            log.warning("migration.of_a_newer_release", files=newer)
-        return [file.name for file in files if await _apply(connection, file, applied)]
+        # Another process may have been at it until now.
+        missing = _missing(files, await _applied(connection))
+        for name, sql in missing.items():
+            await _apply(connection, name, sql)
+        return list(missing)
     finally:
         await connection.execute("RESET idle_session_timeout")
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
 
 
-async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", file: Path, applied: dict[str, str]) -> bool:
-    sql = file.read_text()
-    digest = hashlib.sha256(sql.encode()).hexdigest()
-    if file.name in applied:
-        if applied[file.name] != digest:
+async def _applied(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
+    """What was applied, and as which text."""
+    if await connection.fetchval(SELECT_LEDGER) is None:
+        return {}
+    return {row["name"]: row["sha256"] for row in await connection.fetch(SELECT_APPLIED)}
+
+
+def _missing(files: Sequence[Path], applied: Mapping[str, str]) -> dict[str, str]:
+    """What is to be applied, in order: names and texts. Raises `MigrationChanged`."""
+    missing = {}
+    for file in files:
+        sql = file.read_text()
+        if file.name not in applied:
+            missing[file.name] = sql
+        elif applied[file.name] != _digest(sql):
             raise MigrationChanged(f"{file.name} was applied as another text: write a new file instead.")
-        return False
+    return missing
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", name: str, sql: str) -> None:
     if sql.startswith(NO_TRANSACTION):
         await connection.execute(WAIT_FOR_OLDER)
         # Whoever tried before may have been killed in the middle, or before it noted what was done.
@@ -87,10 +112,9 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", file: Path, a
             log.warning("migration.half_built_dropped", index=index)
         await connection.execute(sql, timeout=NO_TRANSACTION_SECONDS)
         await connection.execute("RESET lock_timeout")
-        await connection.execute(INSERT_APPLIED, file.name, digest)
+        await connection.execute(INSERT_APPLIED, name, _digest(sql))
     else:
         async with connection.transaction():
             await connection.execute(sql)
-            await connection.execute(INSERT_APPLIED, file.name, digest)
-    log.info("migration.applied", file=file.name)
-    return True
+            await connection.execute(INSERT_APPLIED, name, _digest(sql))
+    log.info("migration.applied", file=name)
