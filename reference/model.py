@@ -122,7 +122,7 @@ class Purchaser(_Record):
             return Ineligible(
                 "EL-2",
                 "works_kind",
-                f"{self.name}で電子保証をご利用いただけるのは{accepted}です。証書(紙)を選択してください。",
+                f"{self.name}で電子保証をご利用いただけるのは{accepted}です。書面の保証証書をお申し込みください。",
                 f"{self.name} takes electronic certificates only for: {', '.join(self.works_kinds)}. Choose paper.",
             )
         if product not in self.products:
@@ -130,7 +130,7 @@ class Purchaser(_Record):
             return Ineligible(
                 "EL-5",
                 "product",
-                f"{self.name}で電子保証をご利用いただけるのは{accepted}です。証書(紙)を選択してください。",
+                f"{self.name}で電子保証をご利用いただけるのは{accepted}です。書面の保証証書をお申し込みください。",
                 f"{self.name} takes electronic certificates only for: {', '.join(self.products)}. Choose paper.",
             )
         if self.starts_on is not None and contract_date < self.starts_on:
@@ -139,7 +139,7 @@ class Purchaser(_Record):
                 "EL-7",
                 "contract_date",
                 f"{self.name}で電子保証をご利用いただけるのは、請負契約日が{day.year}年{day.month}月{day.day}日以降の"
-                "案件です。証書(紙)を選択してください。",
+                "案件です。書面の保証証書をお申し込みください。",
                 f"{self.name} takes electronic certificates for contracts dated {day.isoformat()} or later. "
                 "Choose paper.",
             )

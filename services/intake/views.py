@@ -59,6 +59,11 @@ class Standing(BaseModel):
     withdrawal: str | None = Field(description="`withdrawn` or `refused`, once answered")
     message: str = Field(description="弊社からお客様へのお知らせ")
 
+    @property
+    def again(self) -> set[str]:
+        """Products that may be applied for again in this one's place (APP-3, APP-9)."""
+        return {product.product for product in self.products if product.status in ("returned", "withdrawn")}
+
 
 class Application(Standing):
     """One application with everything that was sent."""

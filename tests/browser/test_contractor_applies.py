@@ -319,6 +319,45 @@ async def test_a_returned_application_comes_back_with_its_reason_and_is_sent_aga
         await expect(page.get_by_text("差し戻された申込があります")).to_have_count(0)
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_what_one_surety_returned_is_sent_to_another(
+    size: dict[str, int], stack: RunningStack, browser: Browser, company: tuple[str, Client]
+) -> None:
+    name = f"村道見本線　他社差戻し（{size['width']}）"
+    form = an_application_form(
+        works__name=name, works__purchaser_id="yomitan", products__advance_payment__amount_yen=25_000_000
+    )
+    application_id = await company[1].apply(form, uuid.uuid4().hex)
+    desk = await stack.desk("toto")
+
+    async def is_returned() -> bool:
+        path = f"/api/desk/applications/{application_id}/return"
+        return (await desk.call("POST", path, {"message": "貴社の与信枠を超えています。"})).status_code < 300
+
+    await eventually(is_returned, 60)
+    async with browser.person(stack.url("intake"), "contractor", company[0], size=size) as screen:
+        page = screen.page
+        await screen.go(f"{HERE}/applications/{application_id}")
+        await expect(page.locator("#standing")).to_contain_text("差戻し", timeout=60_000)
+        await screen.go("/contractor/nankai/applications/new")
+        await fill_works(page, name)
+        await page.get_by_label("発注者名").select_option("yomitan")
+        await page.get_by_role("button", name="次へ").first.click()
+        await fill_advance_payment(page)
+        await page.get_by_role("button", name="次へ").locator("visible=true").click()
+        await page.get_by_label("電子交付を希望する").check()
+        await page.get_by_label("メールアドレス").fill("keiri@takasaki-kensetsu.example")
+        await page.get_by_role("button", name="申込内容の確認へ").locator("visible=true").click()
+        await page.get_by_role("button", name="送信する").click()
+        await expect(page.get_by_role("heading", name="すでに申込があります")).to_be_visible()
+        screen.complaints.clear()
+        await screen.is_sound("already")
+        await page.get_by_role("button", name="先の申込に代えて確認に進む").click()
+        await screen.is_sound("in-its-place")
+        await page.get_by_role("button", name="送信する").click()
+        await sent_application(page)
+
+
 async def test_in_english(stack: RunningStack, browser: Browser, company: tuple[str, Client]) -> None:
     async with browser.person(stack.url("intake"), "contractor", company[0]) as screen:
         await english(screen)

@@ -34,6 +34,15 @@ def place_at(at: AtPortal) -> Place:
     return Place(at.visit.person.subject_id, at.surety.id)
 
 
+async def earlier(at: AtPortal, application_id: UUID | str | None, counter: Counter) -> views.Application | None:
+    """The application that another one takes the place of; perhaps one that was sent to another surety."""
+    if not application_id:
+        return None
+    return await views.application(
+        at.visit.tx, UUID(str(application_id)), at.visit.person.subject_id, taking=counter.taking
+    )
+
+
 @dataclass(frozen=True)
 class Entry:
     """A fault as the summary at the top of the form tells it."""
@@ -138,7 +147,6 @@ async def _form(
         Entry(f.field, labels.label_of(f.field), labels.product_of(f.field), _message(f), _tab_of(f, at))
         for f in faults or []
     ]
-    replaced = draft.fields.get(typed.REPLACES)
     taking = counter.taking
     return at.page(
         "apply.html",
@@ -158,9 +166,7 @@ async def _form(
         ratios={product: typed.ratio(draft.fields, product, at.surety) for product in PRODUCTS},
         purchasers=list(taking.reference.purchasers.values()),
         handling={purchaser: branch.id for branch in at.surety.branches for purchaser in branch.handles},
-        replaced=await views.application(at.visit.tx, UUID(replaced), at.visit.person.subject_id, taking=taking)
-        if replaced
-        else None,
+        replaced=await earlier(at, draft.fields.get(typed.REPLACES), counter),
         told=told,
         kept=kept,
     )

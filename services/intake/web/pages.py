@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from uuid_utils.compat import uuid7
 
 from chassis.sealing import DataKey
 from chassis.web.pages import Backing, Portal, Site, Visit
@@ -59,6 +61,13 @@ class AtPortal:
     def path(self, rest: str = "") -> str:
         """An address of this portal."""
         return f"/contractor/{self.surety.id}/{rest}"
+
+    def drawn(self, name: str) -> UUID:
+        """The id that was drawn with the page, so that a form that is sent twice has one effect; a new one for none."""
+        try:
+            return UUID(self.visit.text(name))
+        except ValueError:
+            return uuid7()
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         return self.visit.page(template, status=status, at=self, **values)

@@ -19,7 +19,7 @@ from services.intake import handlers, views
 from services.intake.drafts import handlers as drafts
 from services.intake.messages import handlers as messages
 from services.intake.web import typed
-from services.intake.web.applying import place_at
+from services.intake.web.applying import earlier, place_at
 from services.intake.web.pages import AtPortal, at_portal
 from services.intake.web.routes import Counter
 from services.intake.web.said import sections
@@ -103,7 +103,7 @@ def make_router(site: Site, counter: Counter) -> APIRouter:  # noqa: C901 - a li
             application = await _found(at, application_id, counter)
             fields = _reused(application, at)
             draft = await drafts.begin(
-                at.visit.tx, _drawn(at, "draft"), place_at(at), fields, principal=at.visit.person, taking=taking
+                at.visit.tx, at.drawn("draft"), place_at(at), fields, principal=at.visit.person, taking=taking
             )
             return at.go(f"drafts/{draft.id}?told=reused")
 
@@ -113,7 +113,7 @@ def make_router(site: Site, counter: Counter) -> APIRouter:  # noqa: C901 - a li
 async def _write(at: AtPortal, application_id: UUID, counter: Counter) -> Response:
     await _found(at, application_id, counter)
     text = str(at.visit.form.get("text", ""))
-    message_id = _drawn(at, "message_id")
+    message_id = at.drawn("message_id")
     try:
         await messages.write_to_surety(
             at.visit.tx, application_id, text, message_id=message_id, principal=at.visit.person, taking=counter.taking
@@ -149,6 +149,7 @@ async def _page(
         sections=sections(_fields(application, at), at.surety, taking.reference, erased=erased),
         talk=talk.items,
         erased=erased,
+        earlier=await earlier(at, application.replaces, counter),
         can_withdraw=_can_withdraw(application),
         draft_id=uuid7(),
         message_id=uuid7(),
@@ -189,19 +190,10 @@ def _fields(application: views.Application, at: AtPortal) -> dict[str, str]:
 
 def _reused(application: views.Application, at: AtPortal) -> dict[str, str]:
     fields = _fields(application, at)
-    again = [product.product for product in application.products if product.status in ("returned", "withdrawn")]
-    if again:
+    if application.again:
         fields[typed.REPLACES] = str(application.application_id)
         for product in application.products:
-            if product.product not in again:
+            if product.product not in application.again:
                 fields.pop(f"products.{product.product}")
     # What is not asked for starts as on an empty form.
     return {**typed.empty(at.surety), **fields}
-
-
-def _drawn(at: AtPortal, name: str) -> UUID:
-    """The id that was drawn with the page, so that a form that is sent twice has one effect."""
-    try:
-        return UUID(at.visit.text(name))
-    except ValueError:
-        return uuid7()

@@ -181,7 +181,7 @@ async def test_a_purchaser_that_takes_no_electronic_certificate_is_told_with_its
     await typed(page, **{"works.contract_date": "2023-04-01"})
 
     assert page.status == 422
-    assert "証書(紙)を選択してください。" in page.text
+    assert "書面の保証証書をお申し込みください。" in page.text
 
 
 async def test_e_net_chooses_once_for_all_products_and_is_always_told(page, intake):

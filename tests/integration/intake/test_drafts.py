@@ -7,7 +7,7 @@ import pytest
 
 from schemas.applications import ApplicationSubmitted
 from tests.integration.intake.test_applying import returned
-from tests.integration.intake.typed import a_typed_form, found
+from tests.integration.intake.typed import a_typed_form, an_e_net_typed_form, found
 from tests.support.builders import a_performance
 from tests.support.pages import reader, signed_in
 
@@ -163,6 +163,46 @@ async def test_works_that_were_applied_for_lead_to_the_earlier_application(page,
     assert f"{HERE}/applications/{earlier}" in page.text
     assert len(await submitted(intake)) == 1
     assert (await page.get(f"{HERE}/drafts/{draft_id}")).path == f"{HERE}/drafts/{draft_id}"
+
+
+async def test_what_one_surety_returned_is_sent_to_another_in_its_place(page, contractor, intake):
+    works = {"name": "見本橋補修工事", "contract_date": "2026-10-01", "purchaser_id": "yomitan"}
+    first = await contractor.apply(**{f"works__{name}": value for name, value in works.items()})
+    await contractor.hear(returned(first))
+    draft_id, there = uuid.uuid4(), "/contractor/nankai"
+    await page.get(f"{there}/applications/new")
+    typed = an_e_net_typed_form(**{"works.name": "見本橋 補修工事"})
+    await page.post(f"{there}/drafts/{draft_id}", typed | {"go": "confirm"})
+    await send(page)
+    assert page.status == 409
+
+    await page.post(f"{there}/drafts/{draft_id}/replace", {"earlier": first})
+
+    assert page.path == f"{there}/drafts/{draft_id}/confirm"
+    assert f'href="{HERE}/applications/{first}"' in page.text
+    await send(page)
+    assert page.path.endswith("/sent"), page.text
+    events = await submitted(intake)
+    assert (events[1].surety_id, str(events[1].replaces)) == ("nankai", first)
+    await page.get(page.path.removesuffix("/sent"))
+    assert f'href="{HERE}/applications/{first}"' in page.text
+
+
+async def test_what_is_not_returned_is_not_replaced(page, contractor, another, intake):
+    open_one = await contractor.apply(works__name="見本橋補修工事", works__contract_date="2026-10-01")
+    draft_id = await keep(page, go="confirm", **{"works.name": "見本橋 補修工事"})
+    await send(page)
+    assert "先の申込に代えて" not in page.text
+
+    await page.post(f"{HERE}/drafts/{draft_id}/replace", {"earlier": open_one})
+
+    assert "次の申込に代わる" not in page.text
+    await send(page)
+    assert page.status == 409
+    assert len(await submitted(intake)) == 1
+    for unknown in (await (await another()).apply(), str(uuid.uuid4()), "nonsense"):
+        await page.get(f"{HERE}/drafts/{draft_id}/confirm")
+        assert (await page.post(f"{HERE}/drafts/{draft_id}/replace", {"earlier": unknown})).status == 404
 
 
 async def test_a_returned_application_is_used_again_in_its_place(page, contractor, intake):

@@ -45,7 +45,7 @@ def test_the_refusal_names_paper_as_the_way_on(reference):
 
     (fault,) = domain.check(form, reference)
 
-    assert "証書(紙)" in fault.message_ja
+    assert "書面の保証証書" in fault.message_ja
 
 
 @pytest.mark.parametrize("change", [{"works__contract_date": "2026-03-31"}, {"works__kind": "consignment"}])
