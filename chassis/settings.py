@@ -5,7 +5,7 @@ import binascii
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,8 @@ from chassis.tls import showing, trusting
 Role = Literal["all", "web", "worker"]
 
 
+#: Of every key that is a secret: X25519, AES-256-GCM, and the pepper of HMAC-SHA256.
+KEY_BYTES: Final = 32
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -31,15 +33,24 @@ class Secrets:
 
     def text(self, name: str) -> str:
         try:
-            return (self._folder / name).read_text().strip()
+            text = (self._folder / name).read_text().strip()
         except OSError as error:
             raise SecretUnusable(f"Secret {name!r} cannot be read from {self._folder}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            text = ""
+        if not text:
+            raise SecretUnusable(f"Secret {name!r} in {self._folder} is no text.")
+        return text
 
     def key(self, name: str) -> bytes:
+        """One of `KEY_BYTES`."""
         try:
-            return base64.b64decode(self.text(name), validate=True)
+            key = base64.b64decode(self.text(name), validate=True)
         except binascii.Error:
-            raise SecretUnusable(f"Secret {name!r} in {self._folder} is not base64.") from None
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise SecretUnusable(f"Secret {name!r} in {self._folder} is not {KEY_BYTES} bytes in base64.")
+        return key
 
 
 class ServiceSettings(BaseSettings):

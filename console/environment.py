@@ -68,12 +68,17 @@ class Stack:
     def secret(self, name: str) -> str:
         """`<service>/database_password`, `postgres/superuser_password` …"""
         try:
-            return (self.secrets_dir / name).read_text().strip()
+            text = (self.secrets_dir / name).read_text().strip()
         except OSError as error:
             raise Problem(
                 f"The secret {name} can't be read from {self.secrets_dir} ({error.strerror}): "
                 f"set {SECRETS} to the folder that `akashi secrets make` filled."
             ) from None
+        except UnicodeDecodeError:
+            text = ""
+        if not text:
+            raise Problem(f"The secret {name} in {self.secrets_dir} is no text: bring back the one that was made.")
+        return text
 
 
 def find_stack(environment: Mapping[str, str] = os.environ, *, kafka: bool = True, postgres: bool = True) -> Stack:

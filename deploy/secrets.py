@@ -26,19 +26,22 @@ PostgreSQL itself.
 import base64
 import os
 import secrets
-import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from chassis.kafka import ADMINISTRATOR, BROKER, OPERATOR
 from deploy.certificates import is_still_good, make_server_certificate, make_tls_authority
 from documents.authority import KeyAndCertificate, make_authority, make_signing_certificate
+from transparency.errors import DoesNotVerify
 from transparency.signatures import KEY_BYTES, SignerKey
 
 #: Of authority and signers. A replacement is due before: remove the old files, and start again.
@@ -65,17 +68,24 @@ LOG_NAME: Final = "log.akashi.example/registry"
 WITNESS_NAME: Final = "witness.akashi.example/local"
 
 
-def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
-    """Make every secret that is not there yet.
+class SecretsDoNotFit(Exception):
+    """A secret was lost, was damaged, or belongs to others. One sentence says which, and what to do."""
+
+
+def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> list[str]:
+    """Make every secret that is not there yet. Returns the names of what was written.
 
     Nothing that was drawn is changed, so it can be repeated, also by several at once: all end with the same values.
-    What says them in a server's words is written anew where they differ.
+    What says them in other words, or to another service, is written anew where it differs.
+
+    Raises `SecretsDoNotFit` for one that is there and can be none, or does not fit its other half; and for one that was
+    lost: where what is left says that it was there, a new one would open nothing and contradict what was signed.
     """
     keep = _Keeper(folder, file_mode, folder_mode)
     keep("postgres/superuser_password", _password)
     for service in SERVICES:
         password = keep(f"postgres/{service}_password", _password)
-        keep(f"{service}/database_password", partial(str, password))
+        keep.renew(f"{service}/database_password", partial(str, password), password.__eq__)
 
     users = {user: keep(f"{user}/kafka_password", _password) for user in KAFKA_USERS}
     for name, said in (
@@ -85,35 +95,42 @@ def make_secrets(folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o7
     ):
         keep.renew(name, partial(str, said), said.__eq__)
 
+    # Before its private key, which tells others at it that it was made.
+    keep("intake/at_rest_key", _random_key, check=_key, left=("intake/private_key",))
+    for service in ("issuer", "registry"):
+        keep(f"{service}/at_rest_key", _random_key, check=_key)
+
     for reader in ("intake", "issuer", "notifier"):
-        private_key = keep(f"{reader}/private_key", _private_key)
-        keep(f"intake/public_keys/{reader}", partial(_public_half, private_key))
-    keep("issuer/public_keys/intake", (folder / "intake/public_keys/intake").read_text)
+        public = (f"intake/public_keys/{reader}", *(["issuer/public_keys/intake"] if reader == "intake" else []))
+        private_key = keep(f"{reader}/private_key", _private_key, check=_public_half, left=public)
+        keep.half(f"{reader}/private_key", public, _public_half(private_key))
 
-    pepper = keep("issuer/pepper", _random_key)
-    keep("registry/pepper", lambda: pepper)
-    for service in ("intake", "issuer", "registry"):
-        keep(f"{service}/at_rest_key", _random_key)
+    twin = keep.there("registry/pepper")
+    pepper = keep("issuer/pepper", partial(str, twin) if twin else _random_key, check=_key)
+    keep.half("issuer/pepper", ("registry/pepper",), pepper)
 
-    log_key = SignerKey.parse(keep("registry/log_key", partial(_note_key, LOG_NAME)))
-    keep("registry/log_verifier_key", partial(str, log_key.verifier))
-    keep("witness/log_verifier_key", partial(str, log_key.verifier))
-    witness_key = SignerKey.parse(keep("witness/key", partial(_note_key, WITNESS_NAME)))
-    keep("registry/witness_verifier_key", partial(str, witness_key.as_cosigner().verifier))
+    public = ("registry/log_verifier_key", "witness/log_verifier_key")
+    log_key = keep("registry/log_key", partial(_note_key, LOG_NAME), check=SignerKey.parse, left=public)
+    keep.half("registry/log_key", public, str(SignerKey.parse(log_key).verifier))
+    # Another witness may be named there by now.
+    public = ("registry/witness_verifier_key",)
+    witness_key = keep("witness/key", partial(_note_key, WITNESS_NAME), check=SignerKey.parse, left=public)
+    keep(*public, partial(str, SignerKey.parse(witness_key).as_cosigner().verifier))
 
     # Key and certificate in one file each: several who make them at once must not mix theirs.
-    authority = _pair(keep("signing/authority.pem", _authority))
+    authority = _pair(keep("signing/authority.pem", _authority, check=_readable))
     for service in ("intake", "registry"):
-        signer = _pair(keep(f"signing/{service}.pem", partial(_signer, authority, service)))
+        signer = _pair(keep(f"signing/{service}.pem", partial(_signer, authority, service), check=_readable))
         keep(f"{service}/document_key.pem", signer.key_pem.decode)
         keep(f"{service}/document_chain.pem", (signer.certificate_pem + authority.certificate_pem).decode)
 
     _make_certificates(keep, datetime.now(UTC))
+    return keep.written
 
 
 def _make_certificates(keep: "_Keeper", now: datetime) -> None:
     """For TLS. What is near its end, or of an authority that was taken away, is made anew."""
-    authority = _pair(keep("tls/authority.pem", lambda: _joined(make_tls_authority(now))))
+    authority = _pair(keep("tls/authority.pem", lambda: _joined(make_tls_authority(now)), check=_readable))
     for part, names in LISTENERS.items():
         keep.renew(
             f"{part}/tls.pem",
@@ -132,20 +149,63 @@ class _Keeper:
         self._root = root
         self._file_mode = file_mode
         self._folder_mode = folder_mode
+        self.written: list[str] = []
         self._make_folder(root)
 
-    def __call__(self, name: str, draw: Callable[[], str]) -> str:
+    def __call__(
+        self, name: str, draw: Callable[[], str], *, check: Callable[[str], object] = str, left: Sequence[str] = ()
+    ) -> str:
+        """`check` raises for what can be no such secret; `left` is there only if this one was there, too."""
+        # First what is left: of several at once another may have made this one, and then that.
+        remaining = [one for one in left if (self._root / one).exists()]
         path = self._root / name
         for parent in reversed(path.relative_to(self._root).parents[:-1]):
             self._make_folder(self._root / parent)
         if not path.exists():
+            if remaining:
+                raise SecretsDoNotFit(
+                    f"The secret {name} is not in {self._root} any more, and {' and '.join(remaining)} still is: bring "
+                    "it back from the backup of secrets, because a new one would not fit."
+                )
             self._write(path, draw())
-        return path.read_text()
+            self.written.append(name)
+        value = self.there(name)
+        try:
+            check(value or "")
+            is_one = bool(value)
+        except (ValueError, TypeError, UnsupportedAlgorithm, DoesNotVerify):
+            is_one = False
+        if not is_one:
+            raise SecretsDoNotFit(
+                f"The secret {name} in {self._root} can be none: bring it back from the backup of secrets."
+            )
+        return value or ""
+
+    def there(self, name: str) -> str | None:
+        """The value that is there, if any."""
+        try:
+            return (self._root / name).read_text()
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            return ""
+
+    def half(self, of: str, names: Sequence[str], value: str) -> None:
+        """What others are given of a secret."""
+        for name in names:
+            if self(name, partial(str, value)).strip() != value.strip():
+                raise SecretsDoNotFit(
+                    f"The secrets {of} and {name} in {self._root} do not fit each other: bring both back from the "
+                    f"backup of secrets, or remove {name} if that is the wrong one."
+                )
 
     def renew(self, name: str, draw: Callable[[], str], is_good: Callable[[str], bool]) -> None:
         """As above; and what is there, but no good any more, is replaced."""
-        if not is_good(self(name, draw)):
+        if (value := self.there(name)) is None:
+            self(name, draw)
+        elif not is_good(value):
             self._write(self._root / name, draw(), instead=True)
+            self.written.append(name)
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.exists():
@@ -206,12 +266,25 @@ def _private_key() -> str:
     return base64.b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
 
 
+def _key(secret: str) -> bytes:
+    raw = base64.b64decode(secret.strip(), validate=True)
+    if len(raw) != KEY_BYTES:
+        raise ValueError(f"{len(raw)} bytes")
+    return raw
+
+
+def _readable(pem: str) -> None:
+    pair = _pair(pem)
+    load_pem_private_key(pair.key_pem, password=None)
+    load_pem_x509_certificate(pair.certificate_pem)
+
+
 def _note_key(name: str) -> str:
     return SignerKey(name, secrets.token_bytes(KEY_BYTES)).secret_text()
 
 
 def _public_half(private_key: str) -> str:
-    key = X25519PrivateKey.from_private_bytes(base64.b64decode(private_key))
+    key = X25519PrivateKey.from_private_bytes(_key(private_key))
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
@@ -245,9 +318,3 @@ def _joined(made: KeyAndCertificate) -> str:
 def _pair(pem: str) -> KeyAndCertificate:
     key, begin, certificate = pem.partition("-----BEGIN CERTIFICATE-----")
     return KeyAndCertificate(key.encode(), (begin + certificate).encode())
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and its one argument
-        sys.exit("usage: python -m deploy.secrets FOLDER")
-    make_secrets(Path(sys.argv[1]))

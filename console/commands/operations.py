@@ -77,12 +77,20 @@ def demo(
 
 @secrets.command("make")
 def make_secrets(
-    folder: Annotated[Path, typer.Argument(help="Where they go: a folder per service.", file_okay=False)],
+    folder: Annotated[str, typer.Argument(help="Where they go: a folder per service.")],
 ) -> None:
-    """Make every secret of a deployment that is not there yet. Nothing that exists is changed."""
+    """Make every secret of a deployment that is not there yet, and tell which. What was drawn is never changed."""
+    from deploy.secrets import SecretsDoNotFit
     from deploy.secrets import make_secrets as make
 
+    if not folder.strip():
+        raise Problem("No folder was named: say where the secrets go.")
+    is_first = not Path(folder).exists()
     try:
-        make(folder)
+        made = make(Path(folder))
+    except SecretsDoNotFit as error:
+        raise Problem(str(error)) from None
     except OSError as error:
         raise Problem(f"{folder} can't hold the secrets ({error.strerror}): choose a folder of yours.") from None
+    told = f"{len(made)} secrets" if is_first else ", ".join(made) or "nothing, every secret is there"
+    print(f"Made in {folder}: {told}.")

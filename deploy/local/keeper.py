@@ -13,6 +13,9 @@ from deploy.local.process import birth_of, tethered
 from deploy.local.status import PartStatus, Stage
 
 _LOOK_EVERY_SECONDS = 0.1
+#: Once it was ready. So many misses in a row, because a busy machine may answer late once.
+_LOOK_AGAIN_SECONDS = 3.0
+_MISSES = 2
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 #: After so many starts in a row that did not get ready a person should look.
@@ -83,7 +86,7 @@ class Keeper:
                 self.status.took_seconds = round(time.monotonic() - began, 1)
                 self._enter(Stage.READY)
                 self.was_ready.set()
-                await process.wait()
+                await self._watch(process)
         finally:
             # Not ready in time, or nobody can tell: a second one beside it would be worse.
             if process.returncode is None:
@@ -125,6 +128,24 @@ class Keeper:
                 async with asyncio.timeout(_LOOK_EVERY_SECONDS):
                     await process.wait()
         return False
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Until it ends: whether it is still ready, for whoever asks. It is not restarted for that."""
+        misses = 0
+        while process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    await process.wait()
+            # Whatever breaks in looking, the process lives.
+            with contextlib.suppress(Exception):
+                misses = 0 if await asyncio.to_thread(self.spec.is_ready) else misses + 1
+            if self._stopping or process.returncode is not None:
+                return
+            if misses == 0 and self.status.stage is Stage.UNREADY:
+                self._enter(Stage.READY)
+            elif misses == _MISSES:
+                self.status.message = f"{self.spec.name} runs and is not ready: see {self._log}."
+                self._enter(Stage.UNREADY)
 
     def _fail(self, message: str) -> None:
         self._failures += 1

@@ -54,9 +54,12 @@ def stack(state: Path, ports: Mapping[str, int], *, without: Iterable[str] = (),
 
     async def make_secrets() -> None:
         # Here, because reading the topology should not cost the import of cryptography.
-        from deploy.secrets import make_secrets  # noqa: PLC0415
+        from deploy.secrets import SecretsDoNotFit, make_secrets  # noqa: PLC0415
 
-        await asyncio.to_thread(make_secrets, secrets)
+        try:
+            await asyncio.to_thread(make_secrets, secrets)
+        except SecretsDoNotFit as error:
+            raise Problem(str(error)) from None
 
     async def make_databases() -> None:
         from deploy.databases import ensure_databases  # noqa: PLC0415 - as above, of asyncpg

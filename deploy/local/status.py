@@ -7,9 +7,10 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from deploy.local.problem import Problem
 from deploy.local.process import end
@@ -19,6 +20,8 @@ class Stage(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
+    #: It was, and runs; but it does not say so any more.
+    UNREADY = "not ready"
     #: A step, or a process that is not restarted, came to its end.
     DONE = "done"
     #: It ended or did not get ready, again and again; it is still tried.
@@ -79,8 +82,17 @@ def read(state: Path) -> StackStatus | None:
         found = json.loads((state / "stack.json").read_text())
     except (OSError, ValueError):
         return None
-    parts = [PartStatus(**{**part, "stage": Stage(part["stage"])}) for part in found.pop("parts")]
-    return StackStatus(**found, parts=parts)
+    # Another release may say more, or in other words: this one must be able to end what that one started.
+    parts = [PartStatus(**_known(PartStatus, part) | {"stage": _stage(part["stage"])}) for part in found.pop("parts")]
+    return StackStatus(**_known(StackStatus, found), parts=parts)
+
+
+def _known(of: type, found: dict[str, Any]) -> dict[str, Any]:
+    return {each.name: found[each.name] for each in fields(of) if each.name in found}
+
+
+def _stage(said: str) -> Stage:
+    return next((stage for stage in Stage if stage == said), Stage.STARTING)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A service that was given what it cannot use does not start, and says so in a sentence."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,17 +86,21 @@ def test_a_service_reads_the_reference_data_that_it_was_told_of(keys: Keyring, t
 
 
 @pytest.mark.parametrize(
-    ("service", "name", "why"),
+    ("secret", "value", "why"),
     [
-        ("issuer", "pepper", "Secret 'pepper' in {folder} is not base64."),
-        ("registry", "log_key", "not a signer key"),
-        ("intake", "document_key.pem", "key or certificates to sign documents: no readable PEM"),
+        ("issuer/pepper", b"not a key", "Secret 'pepper' in {folder} is not 32 bytes in base64."),
+        ("issuer/pepper", b"", "Secret 'pepper' in {folder} is no text."),
+        ("registry/pepper", b"AAAA", "Secret 'pepper' in {folder} is not 32 bytes in base64."),
+        ("notifier/private_key", b"\xff", "Secret 'private_key' in {folder} is no text."),
+        ("registry/log_key", b"not a key", "not a signer key"),
+        ("intake/document_key.pem", b"not a key", "key or certificates to sign documents: no readable PEM"),
     ],
 )
-def test_a_secret_that_is_none_is_said(keys: Keyring, service: str, name: str, why: str) -> None:
-    folder = keys.of(service)
-    (folder / name).write_text("not a key")
+def test_a_secret_that_is_none_is_said(keys: Keyring, tmp_path: Path, secret: str, value: bytes, why: str) -> None:
+    service, name = secret.split("/")
+    folder = shutil.copytree(keys.of(service), tmp_path / service)
+    (folder / name).write_bytes(value)
 
-    code, said = started(keys, service, {})
+    code, said = started(keys, service, {"AKASHI_SECRETS_DIR": str(folder)})
 
     assert (code, said) == (1, f"{service} does not start: {why.format(folder=folder)}\n")

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deploy.secrets import SERVICES, make_secrets
+from deploy.secrets import SERVICES, SecretsDoNotFit, make_secrets
 from transparency.signatures import SignerKey
 
 
@@ -45,10 +45,80 @@ def test_what_is_missing_is_made_from_what_is_there(folder: Path) -> None:
     before = all_of(folder)
     (folder / "issuer" / "public_keys" / "intake").unlink()
     (folder / "registry" / "pepper").unlink()
+    (folder / "notifier" / "database_password").unlink()
 
-    make_secrets(folder)
+    made = make_secrets(folder)
 
     assert all_of(folder) == before
+    assert made == ["notifier/database_password", "issuer/public_keys/intake", "registry/pepper"]
+    assert make_secrets(folder) == []
+
+
+def test_a_pepper_that_one_of_two_lost_is_given_back_by_the_other(folder: Path) -> None:
+    before = all_of(folder)
+    (folder / "issuer" / "pepper").unlink()
+
+    assert make_secrets(folder) == ["issuer/pepper"]
+    assert all_of(folder) == before
+
+
+def test_a_password_of_a_database_that_was_taken_away_is_told_to_its_service_anew(folder: Path) -> None:
+    old = (folder / "postgres" / "intake_password").read_text()
+    (folder / "postgres" / "intake_password").unlink()
+
+    assert make_secrets(folder) == ["postgres/intake_password", "intake/database_password"]
+    assert (folder / "intake" / "database_password").read_text() != old
+
+
+@pytest.mark.parametrize(
+    ("lost", "left"),
+    [
+        ("intake/private_key", "intake/public_keys/intake and issuer/public_keys/intake"),
+        ("issuer/private_key", "intake/public_keys/issuer"),
+        ("intake/at_rest_key", "intake/private_key"),
+        ("registry/log_key", "registry/log_verifier_key and witness/log_verifier_key"),
+        ("witness/key", "registry/witness_verifier_key"),
+    ],
+)
+def test_a_key_that_was_lost_is_not_drawn_anew_in_silence(folder: Path, lost: str, left: str) -> None:
+    (folder / lost).unlink()
+    before = all_of(folder)
+
+    with pytest.raises(SecretsDoNotFit, match=f"^The secret {lost} is not in .* any more, and {left} still is"):
+        make_secrets(folder)
+
+    assert all_of(folder) == before
+
+
+@pytest.mark.parametrize("one", ["registry/pepper", "intake/public_keys/notifier", "witness/log_verifier_key"])
+def test_halves_that_do_not_fit_are_told(folder: Path, tmp_path: Path, one: str) -> None:
+    make_secrets(tmp_path / "other")
+    (folder / one).write_text((tmp_path / "other" / one).read_text())
+
+    with pytest.raises(SecretsDoNotFit, match=f"and {one} in .* do not fit each other"):
+        make_secrets(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "issuer/pepper",
+        "notifier/private_key",
+        "registry/at_rest_key",
+        "registry/log_key",
+        "signing/authority.pem",
+        "signing/intake.pem",
+        "tls/authority.pem",
+        "operator/kafka_password",
+        "postgres/superuser_password",
+    ],
+)
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe"])
+def test_a_secret_that_was_damaged_is_named(folder: Path, name: str, damage: bytes) -> None:
+    (folder / name).write_bytes(damage)
+
+    with pytest.raises(SecretsDoNotFit, match=f"^The secret {name} in .* can be none"):
+        make_secrets(folder)
 
 
 def test_several_at_once_end_with_one_set(tmp_path: Path) -> None:

@@ -161,6 +161,31 @@ async def test_whatever_breaks_in_looking_after_a_process_it_is_kept_running_and
     assert began <= 1 + (breaks == "is_ready")
 
 
+async def test_a_process_that_is_ready_no_more_is_told_and_left_alone(state: Path, supervise: Supervise) -> None:
+    supervise(stand_in("service", state))
+    before = await eventually(lambda: (now := part_of(state)).stage is Stage.READY and now)
+
+    (state / "service.ready").unlink()
+    told = await eventually(lambda: (now := part_of(state)).stage is Stage.UNREADY and now)
+
+    assert not all_ready(state)
+    assert "service runs and is not ready" in told.message
+    (state / "service.ready").touch()
+    after = await eventually(lambda: (now := part_of(state)).stage is Stage.READY and now)
+    assert (after.pid, after.restarts, after.message) == (before.pid, 0, "")
+
+
+async def test_what_another_release_wrote_can_be_read(state: Path, supervise: Supervise) -> None:
+    supervisor = supervise(stand_in("service", state))
+    await supervisor.until_ready()
+    found = json.loads((state / "stack.json").read_text())
+
+    found["parts"][0] |= {"health": "good", "stage": "dancing"}
+    (state / "stack.json").write_text(json.dumps({**found, "of_later_days": 1}))
+
+    assert (part_of(state).pid, part_of(state).stage) == (found["parts"][0]["pid"], Stage.STARTING)
+
+
 async def test_a_status_that_cannot_be_written_ends_no_part(
     state: Path, supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
