@@ -31,6 +31,8 @@ class KeptTable(Table):
     read: Mapping[str, Callable[[str], object]] = field(default_factory=dict)
     #: Columns that no event tells.
     left_out: frozenset[str] = frozenset()
+    #: Whether the service itself told of such a row, so that it must be there however little it has read.
+    is_own: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
     def as_told(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
         """The live row, with the shadow's value where both say the same, or where nothing is told."""

@@ -78,6 +78,7 @@ APPLICATION: Final = KeptTable(
         "submitted": lambda text: ApplicationSubmitted.model_validate_json(text, extra="forbid"),
         "outcomes": lambda text: OUTCOMES.validate_json(text, extra="forbid"),
     },
+    is_own=lambda row: row["queued_at"] is not None or row["decided_at"] is not None,
 )
 GUARANTEE: Final = KeptTable(
     "guarantee",
@@ -87,6 +88,7 @@ GUARANTEE: Final = KeptTable(
     # What a certificate on paper says follows from the reference data of its day, which may be gone.
     partly=frozenset({"content", "content_sha256"}),
     left_out=frozenset({"printed_at"}),
+    is_own=lambda _: True,
 )
 DATA_KEY: Final = KeptTable(
     "known_data_key",
@@ -104,6 +106,7 @@ MESSAGE: Final = KeptTable(
     lambda row: f"message {row['message_id']}",
     untold=_SEALED,
     left_out=frozenset({"person"}),
+    is_own=lambda row: row["direction"] == "to_contractor",
 )
 
 TABLES: Final = (APPLICATION, GUARANTEE, DATA_KEY, MESSAGE)

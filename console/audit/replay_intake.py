@@ -89,6 +89,7 @@ TABLES: Final = (
         changing=frozenset({"has_data_key", "withdrawal_requested_at"}),
         read={"submitted": lambda text: ApplicationSubmitted.model_validate_json(text, extra="forbid")},
         left_out=frozenset({"wrapped_data_key"}),
+        is_own=lambda _: True,
     ),
     KeptTable(
         "product",
@@ -97,6 +98,7 @@ TABLES: Final = (
         lambda row: f"{row['product']} of application {row['application_id']}",
         untold=frozenset({"works_key"}),
         changing=frozenset({"active"}),
+        is_own=lambda _: True,
     ),
     KeptTable("queued", STREAM_QUEUED, _APPLICATION, lambda _: "that it was queued"),
     KeptTable("decided", STREAM_DECIDED, _APPLICATION, lambda _: "the decision", untold=frozenset({"message"})),
@@ -127,6 +129,7 @@ TABLES: Final = (
         lambda row: f"message {row['message_id']}",
         untold=frozenset({"nonce", "ciphertext"}),
         left_out=frozenset({"person", "seen_at"}),
+        is_own=lambda row: row["direction"] == TO_SURETY,
     ),
 )
 

@@ -7,7 +7,8 @@
 5. Shadow and snapshot side by side.
 
 An application of which something is on its way, or later than asked for, *moves*: what it may have changed meanwhile is
-counted as newer. Everything else must be equal, row for row and column for column.
+counted as newer. Everything else must be equal, row for row and column for column; and what the service itself told of,
+and tells nothing newer of, must be there.
 """
 
 import contextlib
@@ -131,6 +132,8 @@ class _Replay:
     progress: Progress
     #: Applications of which something is on its way, or later than asked for.
     moving: set[UUID] = field(default_factory=set)
+    #: Those of which that is the service's own.
+    moving_itself: set[UUID] = field(default_factory=set)
     newer: Counter[str] = field(default_factory=Counter)
     rows: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -188,7 +191,8 @@ class _Replay:
         """What the snapshot's outbox would tell moves."""
         for row in outbox:
             told = json.loads(row["value"]) if row["value"] is not None else {"application_id": row["key"].decode()}
-            self.moving |= {UUID(told[name]) for name in ("application_id", "replaces") if told.get(name)}
+            self.moving_itself |= {UUID(told[name]) for name in ("application_id", "replaces") if told.get(name)}
+        self.moving |= self.moving_itself
 
     def _readable(self, records: Sequence[ConsumerRecord], topic: Topic) -> list[Received[Event]]:
         """The facts that are to be fed now; notes what moves, and tombstones for later."""
@@ -203,6 +207,8 @@ class _Replay:
             later = self.until is not None and _moment(decoded) > self.until
             if later or record.offset >= self._held_until.get(TopicPartition(record.topic, record.partition), 0):
                 self.moving |= concerned
+                if topic.writer == self.keeps.service:
+                    self.moving_itself |= concerned
                 self.newer["told"] += 1
             if later:
                 continue
@@ -256,9 +262,11 @@ class _Replay:
                         yield difference
 
     def _judge(self, table: KeptTable, ours: Any, theirs: Any) -> Iterator[Difference]:
-        moves = (theirs if ours is None else ours)["application_id"] in self.moving
+        application_id = (theirs if ours is None else ours)["application_id"]
+        moves = application_id in self.moving
         if ours is None or theirs is None:
-            if moves:
+            is_told = theirs is None and table.is_own(ours) and application_id not in self.moving_itself
+            if moves and not is_told:
                 self.newer[table.name] += 1
                 return
             if self._keeping.is_of_its_day(table, theirs if ours is None else ours):

@@ -109,6 +109,7 @@ LETTER: Final = KeptTable(
     changing=frozenset({"message_id", "state", "attempts", "smtp_code", "reason", "ended_at"}),
     # The server's code of an earlier attempt stays, and is told only with the attempt that it answered.
     partly=frozenset({"smtp_code"}),
+    is_own=lambda row: row["ended_at"] is not None,
     left_out=frozenset(
         {
             "arrived_at",

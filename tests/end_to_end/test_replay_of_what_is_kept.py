@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import signal
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from chassis.outbox import Outbox
 from chassis.postgres import Transaction
 from console.audit.fold import Difference
 from console.audit.keeping import AsTold, Keeping, KeptTable
+from console.audit.kept_by_issuer import GUARANTEE
 from console.audit.reconcile_reading import reconcile
 from console.audit.replay_feeding import Collecting
 from console.audit.replay_intake import TABLES as INTAKE_TABLES
@@ -341,6 +343,33 @@ async def test_what_a_service_has_not_read_yet_is_no_difference(parties: Parties
     await parties.until(application_id, status="issued")
     for keeps in reading:
         assert (await settled(parties.stack, keeps)).equal
+
+
+async def test_what_a_service_told_itself_must_be_there_whatever_it_has_not_read(parties: Parties) -> None:
+    """As with offsets that were reset over a database that was lost: every application has something unread."""
+    application_id = await parties.apply()
+    await parties.until(application_id, status="issued")
+    await settled(parties.stack, IssuerKeeps)
+    parties.stack.kill("issuer", signal.SIGSTOP)
+    try:
+        path = f"/api/applications/{application_id}/messages"
+        await parties.contractor.call("POST", path, {"text": "見本"}, **{"Idempotency-Key": uuid.uuid4().hex})
+
+        async def unread() -> ReplayedKept | None:
+            found = await replay_kept(parties.stack.console, IssuerKeeps)
+            return found if found.newer.get("told") else None
+
+        assert (await eventually(unread, 20)).equal
+        async with (
+            superuser(parties.stack, "issuer") as live,
+            one_row(live, GUARANTEE, f"application_id = '{application_id}'") as row,
+        ):
+            await live.execute("DELETE FROM guarantee WHERE ctid = $1::text::tid", row["place"])
+            found = await replay_kept(parties.stack.console, IssuerKeeps)
+        assert "guarantee_is_missing" in {each.kind for each in found.differences}
+    finally:
+        parties.stack.kill("issuer", signal.SIGCONT)
+    assert (await settled(parties.stack, IssuerKeeps)).equal
 
 
 async def test_until_a_time_is_what_was_told_by_then(parties: Parties) -> None:
