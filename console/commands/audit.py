@@ -1,12 +1,17 @@
 """`akashi audit`: is what the purchasers see what was issued?"""
 
 # ruff: noqa: PLC0415 - imports wait until a command runs, so that --help is fast
+import contextlib
+import os
 import sys
+import traceback
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import Abort, Exit, TyperException
 
 from console.commands.options import AsJson
 from console.environment import find_stack
@@ -17,13 +22,35 @@ from deploy.local.problem import Problem
 if TYPE_CHECKING:
     from console.audit.compare import Report
 
+#: Nothing was found wrong, because nothing could be looked at.
+COULD_NOT_CHECK = 2
+
+
+class Audits(TyperGroup):
+    """The auditor's commands. Whatever breaks ends with 2, because 1 says that something was found."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except (Problem, TyperException, Exit, Abort):
+            raise
+        except OSError as error:
+            # What could not be said shall not be tried again at the end.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            fail(Problem(f"What was found could not be told: {error.strerror or error}."), COULD_NOT_CHECK)
+        except Exception:  # noqa: BLE001 - told whole, and not as a finding
+            traceback.print_exc()
+            raise typer.Exit(COULD_NOT_CHECK) from None
+        return found
+
+
 app = typer.Typer(
+    cls=Audits,
     help="The auditor's (監査人) checks, which change nothing; exports, imports, and a rebuild.",
     no_args_is_help=True,
 )
-
-#: Nothing was found wrong, because nothing could be looked at.
-COULD_NOT_CHECK = 2
 
 
 @app.command()
@@ -98,13 +125,19 @@ def trail(
         fail(problem, COULD_NOT_CHECK)
     print_trail(found, as_json=as_json)
     if pdf is not None:
-        write_pdf(found, pdf)
+        try:
+            write_pdf(found, pdf)
+        except Problem as problem:
+            fail(problem, COULD_NOT_CHECK)
 
 
 @app.command()
 def reconcile(
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="What is younger than this may still be on its way.")
+        float,
+        typer.Option(
+            min=0, max=31_536_000, metavar="SECONDS", help="What is younger than this may still be on its way."
+        ),
     ] = 300,
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until it is stopped.")] = False,
     metrics_port: Annotated[
@@ -218,10 +251,9 @@ def replay(
     from console.audit.replay_showing import Bars, tell
 
     try:
+        moment = read_moment(until) if until is not None else None
         with Bars() as bars:
-            found = run(
-                replay_of(find_stack(), service, until=read_moment(until) if until else None, keep=keep, progress=bars)
-            )
+            found = run(replay_of(find_stack(), service, until=moment, keep=keep, progress=bars))
     except Problem as problem:
         fail(problem, COULD_NOT_CHECK)
     if as_json:

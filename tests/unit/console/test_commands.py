@@ -1,9 +1,11 @@
 """`akashi` as it is typed: help, refusals, exit codes."""
 
+import errno
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -85,9 +87,35 @@ def test_without_a_stack_a_command_says_so_in_one_sentence(akashi, arguments: tu
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["compare", "replay", "reconcile", "rebuild", "trail x", "export /x", "import /x"])
+@pytest.mark.parametrize(
+    ("breaks", "said"),
+    [
+        (ValueError("what nobody thought of"), "ValueError: what nobody thought of\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "could not be told: No space left on device.\n"),
+    ],
+    ids=["a bug", "nowhere to write"],
+)
+def test_an_audit_that_breaks_has_found_nothing(
+    akashi, monkeypatch: pytest.MonkeyPatch, command: str, breaks: Exception, said: str
+) -> None:
+    """1 would say that something was found."""
+
+    def find_stack(**_: object) -> NoReturn:
+        raise breaks
+
+    monkeypatch.setattr("console.commands.audit.find_stack", find_stack)
+
+    done = akashi("audit", *command.split())
+
+    assert done.exit_code == 2
+    assert done.stderr.endswith(said)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("secrets", "make", ""), "No folder"),
         (("accounts", "add-contractor", "--id", "Bad Id", "--person", "甲"), "no contractor id"),
         (("accounts", "add-contractor", "--id", "ok", "--person", "甲", "--name", "乙"), "--address"),
         (("accounts", "add-staff", "--surety", "nobody", "--person", "甲"), "no surety"),
@@ -118,6 +146,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(akashi, arguments: tuple
         ("tokens", "issue", "--account", "not-a-uuid"),
         ("tokens", "issue", "--account", "018f0000-0000-7000-8000-000000000000", "--days", "0"),
         ("audit", "compare", "--settle", "-1"),
+        ("audit", "reconcile", "--older-than", "inf"),
         ("nonsense",),
     ],
     ids=" ".join,
