@@ -73,7 +73,11 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]", files: Seque
         # Another process may have been at it until now.
         missing = _missing(files, await _applied(connection))
         for name, sql in missing.items():
-            await _apply(connection, name, sql)
+            try:
+                await _apply(connection, name, sql)
+            except Exception as error:
+                error.add_note(f"{name} was not applied")
+                raise
         return list(missing)
     finally:
         await connection.execute("RESET idle_session_timeout")

@@ -176,12 +176,19 @@ async def find_account(stack: Stack, account_id: UUID, service: str | None = Non
     raise Problem(f"There is no account {account_id} {where}: look it up with `akashi accounts list`.")
 
 
+async def _find_enabled(stack: Stack, account_id: UUID, service: str | None = None) -> Account:
+    account = await find_account(stack, account_id, service)
+    if account.disabled_at is not None:
+        raise Problem(f"Account {account_id} is disabled: make another with `akashi accounts`.")
+    return account
+
+
 async def set_sign_in(stack: Stack, account_id: UUID, *, login: str, password: str | None = None) -> str:
     """Let an account sign in on pages by this name; return its password.
 
     One that is drawn here has to be changed at the first sign-in. Every browser of the account is signed out.
     """
-    account = await find_account(stack, account_id)
+    account = await _find_enabled(stack, account_id)
     if account.role not in SCOPES:
         raise Problem(f"Accounts of role {account.role} have no pages: choose another account.")
     if not LOGIN.fullmatch(login):
@@ -204,7 +211,7 @@ async def remove_code(stack: Stack, account_id: UUID) -> None:
 
     Every browser of the account is signed out.
     """
-    account = await find_account(stack, account_id)
+    account = await _find_enabled(stack, account_id)
     async with store.connect(stack, account.service) as connection, connection.transaction():
         if account.role not in SCOPES or not await sessions.remove_code(connection, account_id):
             raise Problem(f"Account {account_id} has no log-in: `akashi accounts set-password` gives it one.")
@@ -215,9 +222,7 @@ async def issue_token(
     stack: Stack, account_id: UUID, *, label: str, days: int, service: str | None = None
 ) -> tuple[str, datetime]:
     """A new token of an account, seen this once, and when it expires."""
-    account = await find_account(stack, account_id, service)
-    if account.disabled_at is not None:
-        raise Problem(f"Account {account_id} is disabled: make another with `akashi accounts`.")
+    account = await _find_enabled(stack, account_id, service)
     if account.role not in SCOPES:
         raise Problem(f"Accounts of role {account.role} have no tokens: choose another account.")
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)

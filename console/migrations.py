@@ -13,6 +13,7 @@ from chassis.migrations import migrate
 from console import store
 from console.environment import Stack
 from console.services import migrations_of
+from deploy.local.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,13 @@ class Migration:
 async def apply(stack: Stack, service: str) -> list[str]:
     """Apply what is missing and return its names. Safe beside running services, and beside itself."""
     async with store.connect(stack, service) as connection:
-        return await migrate(connection, migrations_of(service))
+        try:
+            return await migrate(connection, migrations_of(service))
+        except asyncpg.PostgresError as error:
+            where = ", ".join([service, *getattr(error, "__notes__", ())])
+            is_held = isinstance(error, asyncpg.LockNotAvailableError)
+            again = " Something else uses the table: run it again." if is_held else ""
+            raise Problem(f"{where}: {type(error).__name__}, {error}.{again}") from None
 
 
 async def status(stack: Stack, service: str) -> list[Migration]:

@@ -54,7 +54,8 @@ async def _until(
     delay = 0.2
     while True:
         try:
-            return await attempt()
+            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                return await attempt()
         except again as error:
             if time.monotonic() + delay > give_up_at:
                 said = why_distrusted(error) or type(error).__name__

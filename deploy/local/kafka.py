@@ -229,7 +229,14 @@ def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> byte
 
 
 def _properties(settings: Mapping[str, Any]) -> str:
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return "".join(f"{key}={_escaped(str(value))}\n" for key, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    """As Java reads it: Latin-1, with a backslash for whatever else there is (`java.util.Properties.load`)."""
+    units = value.encode("utf-16-be", "surrogatepass")
+    characters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(c) if 0x20 < c < 0x7F and c != 0x5C else f"\\u{c:04x}" for c in characters)  # noqa: PLR2004
 
 
 def new_cluster_id() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,8 +12,10 @@ from chassis.clock import SystemClock
 from chassis.web import sessions
 from chassis.web.problems import Problem as WebProblem
 from chassis.web.tokens import Principal, authenticate
+from console import migrations as console_migrations
 from console import store
 from console.environment import Stack
+from console.services import migrations_of
 
 COMPANY = ("--name", "下野建設", "--address", "宇都宮市１－１", "--representative", "代表取締役　下野　太郎")
 
@@ -69,6 +72,42 @@ def test_a_migration_that_is_missing_is_told(akashi, ready: Stack) -> None:
     assert (states[name], states["renamed.sql"]) == ("pending", "unknown")
 
 
+def test_what_a_newer_release_applied_is_no_fault(akashi, ready: Stack) -> None:
+    asyncio.run(add_migration(ready, "issuer_9999_of_later_days.sql"))
+    try:
+        listed = akashi("migrate", "--status", "--json")
+    finally:
+        asyncio.run(forget_migration(ready, "issuer_9999_of_later_days.sql"))
+
+    assert "unknown" in {migration["state"] for migration in json.loads(listed.stdout)}
+    assert listed.exit_code == 0
+
+
+async def add_migration(stack: Stack, name: str) -> None:
+    async with store.connect(stack, "issuer") as connection:
+        await connection.execute("INSERT INTO schema_migration (name, sha256) VALUES ($1, '')", name)
+
+
+async def forget_migration(stack: Stack, name: str) -> None:
+    async with store.connect(stack, "issuer") as connection:
+        await connection.execute("DELETE FROM schema_migration WHERE name = $1", name)
+
+
+def test_a_migration_that_breaks_is_named_with_its_service(
+    akashi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "issuer_9999_broken.sql"
+    broken.write_text("ALTER TABLE nowhere ADD COLUMN x text;")
+    files = migrations_of("issuer")
+    monkeypatch.setattr(console_migrations, "migrations_of", lambda _: (*files, broken))
+
+    done = akashi("migrate", "issuer")
+
+    assert done.exit_code == 1
+    said = 'issuer, issuer_9999_broken.sql was not applied: UndefinedTableError, relation "nowhere" does not exist.\n'
+    assert done.stderr == said
+
+
 @pytest.mark.parametrize(
     ("add", "place", "subject"),
     [
@@ -120,7 +159,9 @@ def test_a_disabled_account_gets_no_token_and_its_tokens_let_nobody_in(akashi, r
 
     with pytest.raises(WebProblem):
         asyncio.run(let_in(ready, "registry", token, "purchaser", "lookup"))
-    assert "is disabled" in akashi("tokens", "issue", "--account", account).stderr
+    for command in (("tokens", "issue", "--account"), ("accounts", "set-password"), ("accounts", "remove-code")):
+        login = ("--login", "otsu-no-login") if "set-password" in command else ()
+        assert "is disabled" in akashi(*command, account, *login).stderr
     (listed,) = (one for one in json.loads(akashi("accounts", "list", "--json").stdout) if one["id"] == account)
     assert listed["disabled_at"] is not None
 

@@ -36,6 +36,8 @@ async def test_a_message_is_still_there_after_a_kill_and_on_another_port(state: 
 
 
 async def test_a_stopped_broker_starts_again(state: Path) -> None:
+    """In a folder of any name."""
+    state /= "証 𠮷\\x"
     with LocalKafka(state, free_port()) as kafka:
         await send(kafka.access(""), "certificates", b"one")
     with LocalKafka(state, free_port()) as kafka:
