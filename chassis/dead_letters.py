@@ -25,6 +25,10 @@ ID: Final = "akashi_id"
 REASON: Final = "akashi_reason"
 ATTEMPTS: Final = "akashi_attempts"
 PARKED_AT: Final = "akashi_parked_at"
+#: On a note beside a letter, under its id: who settled it without giving it back, why and when.
+SETTLED_BY: Final = "akashi_settled_by"
+SETTLED_WHY: Final = "akashi_settled_why"
+SETTLED_AT: Final = "akashi_settled_at"
 
 _IDS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:akashi:dead-letter")
 

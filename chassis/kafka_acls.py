@@ -1,8 +1,8 @@
 """Who may do what on Kafka: derived from `schemas.topics`, and made so on a broker that asks who one is.
 
 A service writes the topics that it is the writer of, reads those that its group reads, parks and takes back what is its
-own, and nothing else. The operator reads everything, and gives parked records back. Only the broker itself and
-the administrator, who makes topics and these rules, may do more.
+own, and nothing else. The operator reads everything, and gives parked records back or settles them. Only the broker
+itself and the administrator, who makes topics and these rules, may do more.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ def declared() -> frozenset[Grant]:
             Grant(group, Resource.TOPIC, topics.dead_letters(group), Operation.WRITE),
             Grant(group, Resource.TOPIC, topics.redrive(group), Operation.READ),
             Grant(OPERATOR, Resource.TOPIC, topics.redrive(group), Operation.WRITE),
+            Grant(OPERATOR, Resource.TOPIC, topics.dead_letters(group), Operation.WRITE),
         }
     grants |= {Grant(OPERATOR, Resource.TOPIC, _EVERY, may) for may in (Operation.READ, Operation.DESCRIBE_CONFIGS)}
     grants.add(Grant(OPERATOR, Resource.GROUP, _EVERY, Operation.DESCRIBE))

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
@@ -45,8 +47,10 @@ class Letter:
     offset: int
     #: How often its record was given back so far, as this letter or as another.
     redriven: int = 0
-    #: Whether it still waits: not given back since it was parked, nor parked again later.
+    #: Whether it still waits: not given back since it was parked, nor parked again later, nor settled.
     waiting: bool = True
+    #: Why and by whom, where it would wait else. Nobody takes its record.
+    settled: str = ""
     headers: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
     @property
@@ -63,6 +67,7 @@ class Letter:
             "attempts": self.attempts,
             "redriven": self.redriven,
             "waiting": self.waiting,
+            "settled": self.settled or None,
             "size_bytes": self.size_bytes,
         }
 
@@ -87,8 +92,10 @@ def letter_of(record: ConsumerRecord, group: str) -> Letter:
     )
 
 
-def join(parked_letters: Iterable[Letter], redriven: Iterable[Letter]) -> list[Letter]:
-    """Letters in the order of their parking, each once, with what became of them."""
+def join(
+    parked_letters: Iterable[Letter], redriven: Iterable[Letter], settled: Mapping[str, str] = MappingProxyType({})
+) -> list[Letter]:
+    """Letters in the order of their parking, each once, with what became of them. `settled`: ids, and why."""
     letters: dict[str, Letter] = {}
     for letter in parked_letters:
         # The relay may tell a parking twice; it is one all the same.
@@ -99,22 +106,32 @@ def join(parked_letters: Iterable[Letter], redriven: Iterable[Letter]) -> list[L
     last: dict[Origin, int] = {}
     for letter in letters.values():
         last[origin_of(letter)] = max(letter.attempts, last.get(origin_of(letter), 0))
-    joined = [
-        replace(
-            letter,
-            redriven=times[origin_of(letter)],
-            waiting=letter.id not in ids and letter.attempts == last[origin_of(letter)],
-        )
-        for letter in letters.values()
-    ]
+    joined = []
+    for letter in letters.values():
+        waits = letter.id not in ids and letter.attempts == last[origin_of(letter)]
+        why = settled.get(letter.id, "") if waits else ""
+        joined.append(replace(letter, redriven=times[origin_of(letter)], waiting=waits and not why, settled=why))
     return sorted(joined, key=lambda letter: (letter.parked_at, letter.partition, letter.offset))
 
 
 async def letters_of(kafka: KafkaAccess, group: str) -> list[Letter]:
     """All that a group ever parked, without the bytes."""
-    parked_letters = [letter_of(record, group) async for record in _records(kafka, topics.dead_letters(group))]
+    parked_letters, settled = [], {}
+    async for record in _records(kafka, topics.dead_letters(group)):
+        if why := settled_of(record):
+            settled[_text(dict(record.headers), parked.ID)] = why
+        else:
+            parked_letters.append(letter_of(record, group))
     given_back = [letter_of(record, group) async for record in _records(kafka, topics.redrive(group))]
-    return join(parked_letters, given_back)
+    return join(parked_letters, given_back, settled)
+
+
+def settled_of(record: ConsumerRecord) -> str:
+    """Why and by whom, where a record of a dead-letter topic is the note that one was settled."""
+    headers = dict(record.headers)
+    if parked.SETTLED_BY not in headers:
+        return ""
+    return f"{_text(headers, parked.SETTLED_WHY)} ({_text(headers, parked.SETTLED_BY)})"
 
 
 async def value_of(kafka: KafkaAccess, letter: Letter) -> bytes | None:
@@ -152,7 +169,47 @@ async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> 
 
     Durable on all replicas when it returns. Whether a cancelled or failed one was given back, `letters_of` says.
     """
+    async with _sending(kafka) as send:
+        return await _each(
+            kafka,
+            group,
+            letters,
+            lambda record: send(topics.redrive(group), record.key, record.value, redrive_headers(record)),
+        )
+
+
+async def settle(kafka: KafkaAccess, group: str, letters: Sequence[Letter], *, by: str, why: str, now: datetime) -> int:
+    """Note beside letters that nobody will take them: they wait no more, and stay where they are. Durable as above."""
+
+    def headers(record: ConsumerRecord) -> tuple[tuple[str, bytes], ...]:
+        identity = dict(record.headers).get(parked.ID) or b""
+        said = ((parked.SETTLED_BY, by), (parked.SETTLED_WHY, why), (parked.SETTLED_AT, now.isoformat()))
+        return ((parked.ID, identity), *((name, text.encode()) for name, text in said))
+
+    async with _sending(kafka) as send:
+        return await _each(
+            kafka, group, letters, lambda record: send(topics.dead_letters(group), record.key, b"", headers(record))
+        )
+
+
+async def _each(
+    kafka: KafkaAccess, group: str, letters: Sequence[Letter], send: Callable[[ConsumerRecord], Awaitable[None]]
+) -> int:
     wanted = {(letter.partition, letter.offset) for letter in letters}
+    sent = 0
+    async for record in _records(kafka, topics.dead_letters(group)):
+        if (record.partition, record.offset) in wanted:
+            await send(record)
+            sent += 1
+    return sent
+
+
+Send = Callable[[str, bytes | None, bytes | None, Sequence[tuple[str, bytes]]], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def _sending(kafka: KafkaAccess) -> AsyncIterator[Send]:
+    """Sends to a topic a key, a value and headers; each has its own time to be acknowledged."""
     producer = AIOKafkaProducer(
         **kafka.options(),
         client_id="akashi-console",
@@ -163,18 +220,18 @@ async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> 
     try:
         async with asyncio.timeout(_SEND_SECONDS) as deadline:
             await producer.start()
-            sent = 0
-            async for record in _records(kafka, topics.dead_letters(group)):
-                if (record.partition, record.offset) in wanted:
-                    await producer.send_and_wait(
-                        topics.redrive(group), key=record.key, value=record.value, headers=list(redrive_headers(record))
-                    )
-                    sent += 1
-                    deadline.reschedule(asyncio.get_running_loop().time() + _SEND_SECONDS)
+
+            async def send(
+                topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+            ) -> None:
+                await producer.send_and_wait(topic, key=key, value=value, headers=list(headers))
+                deadline.reschedule(asyncio.get_running_loop().time() + _SEND_SECONDS)
+
+            yield send
     except TimeoutError:
         raise Problem(
             f"Kafka did not acknowledge within {_SEND_SECONDS:.0f} s: "
-            "look at the redriven column of `akashi dead-letters list` before you try again."
+            "look at `akashi dead-letters list` before you try again."
         ) from None
     except KafkaConnectionError as error:
         raise await unreachable(kafka, error) from None
@@ -182,7 +239,6 @@ async def redrive(kafka: KafkaAccess, group: str, letters: Sequence[Letter]) -> 
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(5):
                 await producer.stop()
-    return sent
 
 
 def redrive_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes], ...]:

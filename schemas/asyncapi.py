@@ -58,6 +58,7 @@ def document(business: Sequence[Topic] = topics.BUSINESS) -> Json:
             for sender, channel, receivers in (
                 *((topic.writer, topic.name, topic.readers) for topic in business),
                 *((group, topics.dead_letters(group), ()) for group in groups),
+                *((_OPERATOR, topics.dead_letters(group), ()) for group in groups),
                 *((_OPERATOR, topics.redrive(group), (group,)) for group in groups),
             )
             for name, operation in _operations(sender, channel, receivers)
@@ -96,7 +97,10 @@ def _business_channel(topic: Topic) -> Json:
 
 
 def _dead_letters(group: str) -> Json:
-    told = f"Records that {group} can never take, byte for byte, with the reason. Key: the record's own."
+    told = (
+        f"Records that {group} can never take, byte for byte, with the reason. Key: the record's own. "
+        "With `akashi_settled_by`: an operator's note that the one of the same `akashi_id` is done with."
+    )
     return _own_channel(topics.dead_letters(group), told)
 
 

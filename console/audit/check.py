@@ -52,12 +52,12 @@ async def _until_equal(stack: Stack, give_up_at: float) -> Report:
 
 
 async def _parked(stack: Stack) -> dict[Origin, str]:
-    """Where the records stand that the readers of these topics parked and nobody gave back yet, and why."""
+    """Where the records stand that the readers of these topics parked and nobody took since, and why."""
     return {
         origin_of(letter): letter.reason
         for group in sorted(set(_READER.values()))
         for letter in await letters_of(stack.kafka, group)
-        if letter.waiting
+        if letter.waiting or letter.settled
     }
 
 

@@ -44,6 +44,7 @@ STEPS: Final = (
     "DataKeyShredded",
     "RecordUnreadable",
     "RecordParked",
+    "RecordSettled",
     "RecordRedriven",
 )
 _RANKS: Final = {name: rank for rank, name in enumerate(STEPS)}

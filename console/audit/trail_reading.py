@@ -11,6 +11,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from chassis import dead_letters as parked
 from chassis.decoding import ORIGIN_TOPIC, Forgotten, Received, Refused, decode
+from console import dead_letters
 from console.audit import store, wording
 from console.audit.trail import Entry, Trail, in_order, once
 from console.audit.trail_notes import noted
@@ -203,18 +204,25 @@ def _of_own(record: ConsumerRecord) -> tuple[Entry, object]:
     origin = ":".join(
         _text(record, name) or "?" for name in (ORIGIN_TOPIC, parked.ORIGIN_PARTITION, parked.ORIGIN_OFFSET)
     )
-    words = f"保留 parked: {_text(record, parked.REASON) or '?'}" if is_parked else "再投入 redriven"
+    identity = _text(record, parked.ID)
+    # The relay may tell a parking twice; whatever an operator did is one of its own.
+    same: object = (record.partition, record.offset)
+    if why := dead_letters.settled_of(record):
+        kind, words = "RecordSettled", f"処置済 settled: {why}; dead letter {(identity or '?')[:8]}"
+    elif is_parked:
+        kind, words, same = "RecordParked", f"保留 parked: {_text(record, parked.REASON) or '?'}; {origin}", identity
+    else:
+        kind, words = "RecordRedriven", f"再投入 redriven; {origin}"
     entry = Entry(
         _moment(record),
         group,
-        "RecordParked" if is_parked else "RecordRedriven",
-        f"{words}; {origin}",
+        kind,
+        words,
         f"{record.topic}:{record.partition}:{record.offset}",
         correlation_id=_text(record, "ce_correlationid"),
         offset=record.offset,
     )
-    # The relay may tell a parking twice; each giving back is one of its own.
-    return entry, (record.topic, _text(record, parked.ID) if is_parked else (record.partition, record.offset))
+    return entry, (record.topic, same)
 
 
 def _event(record: ConsumerRecord) -> Event | None:

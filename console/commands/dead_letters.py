@@ -31,7 +31,7 @@ _LONGEST_HEADER = 200
 def list_(
     group: Group = None,
     waiting: Annotated[
-        bool, typer.Option("--waiting", help="Only those not given back since they were parked.")
+        bool, typer.Option("--waiting", help="Only those neither given back since they were parked nor settled.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -112,6 +112,37 @@ def redrive(  # noqa: PLR0917 - typer passes them by name
     for name in sorted({letter.group for letter in chosen}):
         done += run(dead_letters.redrive(kafka, name, [letter for letter in chosen if letter.group == name]))
     print(f"Given back: {done}.", file=sys.stderr)
+
+
+@app.command()
+def settle(
+    identities: Annotated[list[str], typer.Argument(metavar="ID", help="Beginnings of dead letters' ids.")],
+    by: Annotated[str, typer.Option(help="Who settles them.", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Why nobody needs them any more.", show_default=False)],
+    group: Group = None,
+) -> None:
+    """Note that dead letters are done with: garbage, or what was made good otherwise. They wait no more, and stay."""
+    from datetime import UTC, datetime
+
+    from console import dead_letters
+    from console.output import is_visible
+
+    for name, text in (("--by", by), ("--reason", reason)):
+        if not text.strip() or len(text) > _LONGEST_HEADER or not all(map(is_visible, text)):
+            raise Problem(f"{name} is one line of 1 to {_LONGEST_HEADER} characters: correct it.")
+    letters = _letters(group)
+    chosen = {letter.id: letter for letter in (dead_letters.find(letters, one) for one in identities)}
+    if done := [letter.id[:8] for letter in chosen.values() if not letter.waiting]:
+        raise Problem(f"{', '.join(done)} does not wait: settle what `akashi dead-letters list --waiting` shows.")
+    kafka, count = find_stack(postgres=False).kafka, 0
+    for name in sorted({letter.group for letter in chosen.values()}):
+        of_group = [letter for letter in chosen.values() if letter.group == name]
+        count += run(
+            dead_letters.settle(
+                kafka, name, of_group, by=by.strip(), why=reason.strip(), now=datetime.now(UTC).replace(microsecond=0)
+            )
+        )
+    print(f"Settled: {count}.", file=sys.stderr)
 
 
 def _letters(group: str | None) -> "list[Letter]":

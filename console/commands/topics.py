@@ -33,7 +33,7 @@ def list_(as_json: AsJson = False) -> None:
     ]
     for group in GROUPS:
         own: dict[str, Any] = {"key": "the record's own", "partitions": None, "keeps": "everything", "events": []}
-        records.append({"name": dead_letters(group), "writer": group, "readers": ["operator"], **own})
+        records.append({"name": dead_letters(group), "writer": f"{group}, operator", "readers": ["operator"], **own})
         records.append({"name": redrive(group), "writer": "operator", "readers": [group], **own})
     print_listing(("name", "writer", "readers", "key", "keeps"), records, as_json=as_json, empty="No topic.")
 

@@ -111,6 +111,23 @@ def test_a_fourth_time_needs_force(akashi, ready: Stack) -> None:
     assert listed(akashi, letter)["redriven"] == 4
 
 
+def test_a_letter_that_was_settled_waits_no_more_and_stays(akashi, ready: Stack) -> None:
+    letter = park(poison())
+    publish(ready, letter)
+    before = records(ready, letter.topic)
+
+    done = akashi("dead-letters", "settle", identity(letter)[:12], "--by", "見本 太郎", "--reason", "nobody's")
+
+    assert (done.exit_code, done.stderr) == (0, "Settled: 1.\n")
+    found = listed(akashi, letter)
+    assert (found["waiting"], found["settled"]) == (False, "nobody's (見本 太郎)")
+    waiting = json.loads(akashi("dead-letters", "list", "--waiting", "--json").stdout)
+    assert identity(letter) not in {one["id"] for one in waiting}
+    assert [one.value for one in before] == [one.value for one in records(ready, letter.topic)][:-1]
+    again = akashi("dead-letters", "settle", identity(letter), "--by", "見本 太郎", "--reason", "nobody's")
+    assert (again.exit_code, "does not wait" in again.stderr) == (1, True)
+
+
 def test_all_that_wait_for_one_reason_go_back_and_no_other(akashi, ready: Stack) -> None:
     ours, other = park(poison(), reason="database:X"), park(poison(), reason="oversized")
     publish(ready, ours)

@@ -342,6 +342,8 @@ async def test_what_was_erased_parked_or_cannot_be_read_is_told_too(world: World
     letter = parked.letter(record, group="issuer", reason="purchaser_is_unknown", now=datetime.now(UTC))
     await world.send(letter)
     await world.send(Message(topics.redrive("issuer"), key, b"{}", letter.headers))
+    note = {parked.ID: b"0123456789", parked.SETTLED_BY: "見本".encode(), parked.SETTLED_WHY: b"garbage"}
+    await world.send(Message(letter.topic, key, b"", tuple(note.items())))
 
     found = await trail(world.stack, str(story.application))
 
@@ -350,6 +352,7 @@ async def test_what_was_erased_parked_or_cannot_be_read_is_told_too(world: World
     assert says["RecordUnreadable"] == "読めない記録 unreadable: ce_specversion_is_not_1.0"
     assert says["RecordParked"] == "保留 parked: purchaser_is_unknown; applications.v1:3:7"
     assert says["RecordRedriven"] == "再投入 redriven; applications.v1:3:7"
+    assert says["RecordSettled"] == "処置済 settled: garbage (見本); dead letter 01234567"
     assert dict(letter.headers)[ORIGIN_TOPIC] == b"applications.v1"
 
 

@@ -127,6 +127,8 @@ def test_an_audit_that_breaks_has_found_nothing(
         (("dead-letters", "redrive"), "--all"),
         (("dead-letters", "redrive", "--all", "abcd"), "--all"),
         (("dead-letters", "redrive", "abcd", "--reason", "oversized"), "--reason"),
+        (("dead-letters", "settle", "abcd", "--by", "甲", "--reason", "a\nb"), "--reason"),
+        (("dead-letters", "settle", "abcd", "--by", " ", "--reason", "garbage"), "--by"),
         (("migrate", "nobody"), "no service"),
         (("openapi", "check", "nobody"), "no service"),
     ],

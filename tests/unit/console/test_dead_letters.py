@@ -103,6 +103,7 @@ def test_a_letter_says_where_why_and_how_big() -> None:
         "attempts": 1,
         "redriven": 0,
         "waiting": True,
+        "settled": None,
         "size_bytes": 2,
     }
     assert (letter.partition, letter.offset) == (0, 5)
@@ -139,6 +140,19 @@ def test_a_record_that_was_parked_again_waits_as_its_last_letter_only() -> None:
 
     assert (older.attempts, older.waiting, newer.attempts, newer.waiting) == (1, False, 2, True)
     assert older.redriven == newer.redriven == 1
+
+
+def test_a_letter_that_was_settled_waits_no_more_until_its_record_is_parked_again() -> None:
+    first = park(record())
+    (identity,) = (letter.id for letter in letters(first))
+
+    (letter,) = join(letters(first), [], {identity: "garbage (見本)"})
+    assert (letter.waiting, letter.settled) == (False, "garbage (見本)")
+
+    back = give_back(first)
+    older, newer = join(letters(first, park(back)), letters(back), {identity: "garbage (見本)"})
+    assert (older.waiting, older.settled) == (False, "")
+    assert (newer.waiting, newer.settled) == (True, "")
 
 
 def test_another_record_has_nothing_to_do_with_it() -> None:
