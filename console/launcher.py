@@ -143,7 +143,7 @@ def status() -> None:
 @plainly
 def logs(
     part: Annotated[str, typer.Argument(help="Which part; the supervisor itself without one.")] = "supervisor",
-    lines: Annotated[int, typer.Option("--lines", "-n")] = _LOG_LINES,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1_000_000)] = _LOG_LINES,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:

@@ -63,7 +63,7 @@ class Trust:
             raise Malformed("a log has a key of signature type 0x01")
         if any(key.kind != COSIGNATURE for key in self.witnesses):
             raise Malformed("a witness has a key of signature type 0x04")
-        if self.quorum > len(public_keys(self.witnesses)):
+        if not 0 <= self.quorum <= len(public_keys(self.witnesses)):
             raise Malformed(f"{self.quorum} cosignatures cannot come from {len(public_keys(self.witnesses))} witnesses")
 
     def without_witnesses(self) -> "Trust":

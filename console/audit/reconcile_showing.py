@@ -22,11 +22,13 @@ async def look_once(stack: Stack, older_than: float, *, as_json: bool) -> bool:
     return found.agree
 
 
-async def watch(stack: Stack, older_than: float, *, every: float, metrics_port: int | None, as_json: bool) -> None:
+async def watch(
+    stack: Stack, older_than: float, *, every: float, metrics: tuple[str, int] | None, as_json: bool
+) -> None:
     """Compare until SIGTERM or Ctrl-C, telling only what has changed; ends the command with 0."""
     reference = find_reference()
     gauges = Gauges()
-    stop = gauges.serve(metrics_port) if metrics_port is not None else None
+    stop = gauges.serve(*metrics) if metrics is not None else None
     told: list[object] = []
 
     def tell(found: Reconciliation) -> None:

@@ -37,13 +37,14 @@ class Gauges:
         self._seconds.set(found.seconds)
         self._looked_at.set(time.time())
 
-    def serve(self, port: int) -> Callable[[], None]:
+    def serve(self, host: str, port: int) -> Callable[[], None]:
         """Answer at `/metrics` until the returned function is called. `Problem` where the port is taken."""
         try:
-            server, thread = start_http_server(port, registry=self.registry)
+            server, thread = start_http_server(port, host, registry=self.registry)
         except OSError as error:
             raise Problem(
-                f"Port {port} can't be used for metrics ({error.strerror}): give --metrics-port another."
+                f"{host}:{port} can't be used for metrics ({error.strerror}): give --metrics-host or --metrics-port "
+                "another."
             ) from None
 
         def stop() -> None:

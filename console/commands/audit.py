@@ -132,7 +132,7 @@ def trail(
 
 
 @app.command()
-def reconcile(
+def reconcile(  # noqa: PLR0917 - typer passes them by name
     older_than: Annotated[
         float,
         typer.Option(
@@ -143,6 +143,9 @@ def reconcile(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, metavar="PORT", help="With --watch: serve Prometheus gauges here.")
     ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(metavar="HOST", help="With --metrics-port: who may reach it; 0.0.0.0 is everybody.")
+    ] = "127.0.0.1",
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="With --watch: how often.")] = 60,
     as_json: AsJson = False,
 ) -> None:
@@ -160,7 +163,8 @@ def reconcile(
     try:
         stack = find_stack()
         if watch:
-            run(reconcile_showing.watch(stack, older_than, every=every, metrics_port=metrics_port, as_json=as_json))
+            metrics = (metrics_host, metrics_port) if metrics_port is not None else None
+            run(reconcile_showing.watch(stack, older_than, every=every, metrics=metrics, as_json=as_json))
             return
         agree = run(reconcile_showing.look_once(stack, older_than, as_json=as_json))
     except Problem as problem:

@@ -55,7 +55,10 @@ def state_folder(
     enter that would fail, so root's state lies in /var/tmp then.
     """
     if chosen := environment.get("AKASHI_STATE"):
-        return Path(chosen).expanduser().resolve()
+        try:
+            return Path(chosen).expanduser().resolve()
+        except RuntimeError:
+            raise Problem(f"AKASHI_STATE is {chosen}, and nobody has that home: name another folder.") from None
     as_root = os.geteuid() == 0 if is_root is None else is_root
     if as_root and not reachable_by_others(clone):
         return Path("/var/tmp", f"akashi-{hashlib.sha256(str(clone).encode()).hexdigest()[:12]}")  # noqa: S108 - must survive a restart
@@ -94,7 +97,10 @@ def home(environment: Mapping[str, str] = os.environ) -> Path | None:
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where downloads are kept: `AKASHI_CACHE`, else the user's cache."""
     if chosen := environment.get("AKASHI_CACHE"):
-        return Path(chosen).expanduser().resolve()
+        try:
+            return Path(chosen).expanduser().resolve()
+        except RuntimeError:
+            raise Problem(f"AKASHI_STATE is {chosen}, and nobody has that home: name another folder.") from None
     if shared := environment.get("XDG_CACHE_HOME"):
         return Path(shared) / "akashi"
     own = home(environment)

@@ -554,7 +554,7 @@ async def test_a_dead_letter_that_waits_is_found_when_it_is_old(empty: Stack, lo
 async def test_watching_serves_what_it_finds_and_goes_on_when_it_is_mended(four: Four, look: Look) -> None:
     told = await four.story()
     gauges, port = Gauges(), free_port()
-    stop = gauges.serve(port)
+    stop = gauges.serve("127.0.0.1", port)
     complaints: list[object] = []
 
     async def served() -> dict[str, float]:

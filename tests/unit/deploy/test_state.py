@@ -23,6 +23,11 @@ def test_akashi_state_decides_where_the_state_is(tmp_path: Path) -> None:
     assert state.state_folder({"AKASHI_STATE": str(tmp_path)}) == tmp_path.resolve()
 
 
+def test_a_home_that_nobody_has_is_a_problem() -> None:
+    with pytest.raises(Problem, match="~nobody-of-this-name/x"):
+        state.state_folder({"AKASHI_STATE": "~nobody-of-this-name/x"})
+
+
 def test_the_state_is_in_the_clone(tmp_path: Path) -> None:
     assert state.state_folder({}, clone=tmp_path, is_root=False) == tmp_path / ".akashi"
 

@@ -90,6 +90,11 @@ def test_witnesses_too_few_are_not_enough():
         open_checkpoint(str(checkpoints.sign(FIVE, LOG)), WATCHED)
 
 
+def test_less_than_no_witness_is_no_quorum():
+    with pytest.raises(Malformed):
+        Trust(ORIGIN, (LOG.verifier,), (WITNESS.verifier,), quorum=-1)
+
+
 def test_two_names_for_one_key_are_one_witness():
     twin = SignerKey("witness.example/w2", WITNESS.seed, COSIGNATURE)
     with pytest.raises(Malformed):
