@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.kafka import KafkaAccess, SecurityProtocol, bootstrap_of
@@ -19,6 +19,7 @@ Role = Literal["all", "web", "worker"]
 #: Of every key that is a secret: X25519, AES-256-GCM, and the pepper of HMAC-SHA256.
 KEY_BYTES: Final = 32
 Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class SecretUnusable(Exception):
@@ -70,18 +71,18 @@ class ServiceSettings(BaseSettings):
     postgres_port: Port = 5432
     #: TLS with PostgreSQL, and nothing else: the authorities (PEM) whose certificate the server must show for its name.
     postgres_ca_file: Path | None = None
-    postgres_pool_size: int = 10
+    postgres_pool_size: PositiveInt = 10
     secrets_dir: Path = Path("/run/secrets/akashi")
     http_host: str = "127.0.0.1"
     http_port: Port = 8000
     #: HTTPS instead of HTTP: the certificate to show and the key to it, in one file (PEM).
     http_certificate_file: Path | None = None
     #: From a client's connection, or the first byte of its next request, to the last byte of the request's body.
-    http_request_seconds: float = 20.0
+    http_request_seconds: Seconds = 20.0
     #: That a client may read nothing of what waits for it.
-    http_answer_seconds: float = 30.0
+    http_answer_seconds: Seconds = 30.0
     #: At once, of one process. Well below the files that it may have open: those are Kafka's and PostgreSQL's, too.
-    http_connections: int = 500
+    http_connections: PositiveInt = 500
     #: Addresses and networks, separated by commas, whose X-Forwarded-For says who asks. Empty: whoever connects asks.
     trusted_proxies: str = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
@@ -90,11 +91,11 @@ class ServiceSettings(BaseSettings):
     #: Who signs in on pages that offer codes must set one up before anything else.
     codes_required: bool = False
     #: Records per poll, and so per transaction.
-    batch_records: int = 500
+    batch_records: PositiveInt = 500
     #: How long a stop waits for work in hand.
-    drain_seconds: float = 15.0
+    drain_seconds: Seconds = 15.0
     #: More parked records than this within a minute stop the consumer: the fault is then ours.
-    parked_per_minute_limit: int = 600
+    parked_per_minute_limit: PositiveInt = 600
 
     def kafka(self, service: str) -> KafkaAccess:
         """How this service reaches Kafka. Raises `SecretUnusable`."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import HttpUrl, PositiveInt
 
-from chassis.settings import ServiceSettings
+from chassis.settings import Seconds, ServiceSettings
 from reference.reader import DEFAULT
 
 
@@ -16,6 +16,6 @@ class IssuerSettings(ServiceSettings):
     #: The secret that it is shown (Bearer, RFC 6750), by its name. Without one, none is.
     credit_check_token: str | None = None
     #: After so long without an answer a person decides.
-    credit_check_seconds: float = 3.0
+    credit_check_seconds: Seconds = 3.0
     #: So many questions on their way at once, of each issuer.
     credit_check_at_once: PositiveInt = 64

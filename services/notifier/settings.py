@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from chassis.settings import Port, ServiceSettings
+from chassis.settings import Port, Seconds, ServiceSettings
 from reference.reader import DEFAULT
 
 #: What a lease must have left when the conversation has ended: time to note the outcome.
@@ -13,7 +13,6 @@ NOTING_SECONDS: Final = 5.0
 
 #: Letters put a path behind it.
 BaseUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$"), AfterValidator(lambda url: url.rstrip("/"))]
-Seconds = Annotated[float, Field(gt=0)]
 
 
 class NotifierSettings(ServiceSettings):

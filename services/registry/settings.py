@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from chassis.settings import ServiceSettings
+from chassis.settings import Seconds, ServiceSettings
 from reference.reader import DEFAULT
 
 
@@ -25,15 +25,15 @@ class RegistrySettings(ServiceSettings):
     #: Folder of purchasers and sureties.
     reference_dir: Path = DEFAULT
     #: Failed look-ups of one account within a window: for one number, and in all.
-    failures_per_number: int = 5
-    failures_per_account: int = 30
-    throttle_window_seconds: int = 900
+    failures_per_number: PositiveInt = 5
+    failures_per_account: PositiveInt = 30
+    throttle_window_seconds: PositiveInt = 900
     #: A browser that gave number and key may read on for so long, until it signs out.
-    certificate_open_seconds: int = 1800
+    certificate_open_seconds: PositiveInt = 1800
     #: The log's name in its checkpoints; that of its key when empty.
     log_origin: str = ""
     #: A checkpoint is signed at most so often, and its witnesses are asked as often.
-    log_sign_seconds: float = 1.0
+    log_sign_seconds: Seconds = 1.0
     #: As JSON.
     witnesses: tuple[WitnessSettings, ...] = ()
 

@@ -61,6 +61,7 @@ def test_a_service_without_a_certificate_that_it_was_told_of_does_not_start(
             ("AKASHI_ROLE: Input should be 'all', 'web' or 'worker'; "
             "AKASHI_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
         ),
+        ("registry", {"AKASHI_DRAIN_SECONDS": "-1"}, "AKASHI_DRAIN_SECONDS: Input should be greater than 0"),
         ("registry", {"AKASHI_WITNESSES": "["}, 'error parsing value for field "witnesses" from source "EnvSettingsSource"'),
         (
             "notifier",
