@@ -34,6 +34,7 @@ from tests.integration.registry.conftest import KEY, PLACE
 from tests.support.builders import CAUSE, a_certificate, a_record
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked
+from tests.support.waiting import eventually
 from transparency import merkle
 from transparency.checkpoints import Trust, open_checkpoint
 from transparency.commitments import commitment
@@ -139,6 +140,16 @@ async def test_a_registration_is_never_earlier_than_the_issue(registry, take, ke
 
     (arrived,) = await told(registry, CertificateRegistered)
     assert arrived.registered_at == later == await registry.pool.fetchval("SELECT registered_at FROM certificate")
+
+
+async def test_a_view_is_never_earlier_than_the_registration(registry, issue, at_tochigi):
+    later = registry.service.runtime.clock.now() + timedelta(hours=1)
+    event = await issue(issued_at=later)
+
+    assert await at_tochigi.opens(event.contract_number)
+
+    (viewed,) = await told(registry, CertificateViewed)
+    assert viewed.viewed_at == later == await registry.pool.fetchval("SELECT viewed_at FROM view")
 
 
 async def test_what_is_rolled_back_leaves_no_leaf(registry, take, keys):
@@ -295,6 +306,27 @@ async def test_nothing_is_signed_that_contradicts_what_was_signed(how, registry,
         await signing.sign_newest()
 
     assert await registry.pool.fetchval("SELECT count(*) FROM checkpoint") == 1
+
+
+async def test_who_was_told_to_stop_signs_nothing_more(registry, signing, certificate, monkeypatch):
+    monkeypatch.setattr("services.registry.log.signing.STOPPED_SECONDS", 0.01)
+    rounds = Rounds("log", stale_after_seconds=60)
+    signing.stop("log_forked", "a witness saw another log")
+
+    running = asyncio.create_task(signing.run(rounds))
+    await eventually(lambda: rounds.begun > 2)
+    running.cancel()
+
+    assert await registry.pool.fetchval("SELECT count(*) FROM checkpoint") == 0
+
+
+class Rounds(Progress):
+    """How many times it came round."""
+
+    begun = 0
+
+    def beat(self):
+        self.begun += 1
 
 
 async def test_the_tiles_make_every_proof(registry, signing, take, keys, trust):

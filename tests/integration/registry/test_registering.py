@@ -106,6 +106,23 @@ async def test_another_certificate_under_the_same_id_is_parked_and_the_first_sta
     assert [row["content_sha256"] for row in await rows(registry)] == [first.content_sha256]
 
 
+@pytest.mark.parametrize("polls", [1, 2])
+async def test_the_same_certificate_with_another_key_is_parked_and_the_first_stays(polls, registry, take, keys):
+    first = a_certificate(keys=keys)
+    other = a_certificate(
+        keys=keys,
+        key="Z28YUE4J3Buy",
+        certificate_id=first.certificate_id,
+        contract=first.contract_number,
+        application_id=first.application_id,
+    )
+    for events in [[first, other]] if polls == 1 else [[first], [other]]:
+        await take(*events)
+
+    assert [why for why, _ in await parked(registry.pool)] == ["certificate_differs_from_recorded"]
+    assert [row["key_digest"] for row in await rows(registry)] == [first.authentication_key.digest]
+
+
 @pytest.mark.parametrize("same", ["contract", "application_id"])
 async def test_a_second_certificate_for_the_same_contract_or_product_is_parked(same, registry, take, keys):
     first = a_certificate(keys=keys)
