@@ -1,6 +1,9 @@
 """The witness cosigns what goes on from what it saw, on disk before it answers, and nothing else."""
 
+import asyncio
+import contextlib
 import json
+import threading
 from pathlib import Path
 
 import httpx
@@ -50,11 +53,16 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def ask(file):
     async def add(body, *, memory=None):
-        app = make_app(WITNESS, {LOG.name: LOG.verifier}, memory or Memory(file), now=lambda: NOW)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://witness.test") as http:
-            return await http.post("/add-checkpoint", content=body)
+        (answer,) = await ask_at_once([body], memory or Memory(file))
+        return answer
 
     return add
+
+
+async def ask_at_once(bodies, memory):
+    app = make_app(WITNESS, {LOG.name: LOG.verifier}, memory, now=lambda: NOW)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://witness.test") as http:
+        return await asyncio.gather(*(http.post("/add-checkpoint", content=body) for body in bodies))
 
 
 async def test_it_cosigns_what_goes_on_and_remembers(ask, file):
@@ -91,6 +99,23 @@ async def test_it_refuses_what_does_not_go_on(body, status, says, ask, file):
 
     assert (answer.status_code, says in answer.text) == (status, True)
     assert file.read_text() == before
+
+
+class Slow(Memory):
+    """Keeps nothing until two want to, if a second one ever does."""
+
+    two = threading.Barrier(2, timeout=0.5)
+
+    def keep(self, origin, seen):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.two.wait()
+        super().keep(origin, seen)
+
+
+async def test_of_two_forks_at_once_one_is_cosigned(file):
+    answers = await ask_at_once([request(0, 3), request(0, 3, leaves=LEAVES[::-1])], Slow(file))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
 async def test_a_checkpoint_that_the_log_did_not_sign_is_forbidden(ask, file):

@@ -101,6 +101,20 @@ def test_two_names_for_one_key_are_one_witness():
         Trust(ORIGIN, (LOG.verifier,), (WITNESS.verifier, twin.verifier), quorum=2)
 
 
+def test_a_witness_that_signs_under_two_names_counts_once():
+    twin = SignerKey("witness.example/w2", WITNESS.seed, COSIGNATURE)
+    other = SignerKey("witness.example/w3", bytes(32), COSIGNATURE)
+    trust = Trust(ORIGIN, (LOG.verifier,), (WITNESS.verifier, twin.verifier, other.verifier), quorum=2)
+    note = checkpoints.sign(FIVE, LOG)
+    with pytest.raises(DoesNotVerify, match="1 of 2 witnesses"):
+        open_checkpoint(str(cosigned(note, WITNESS, twin)), trust)
+    assert len(open_checkpoint(str(cosigned(note, WITNESS, other)), trust).witnessed) == 2
+
+
+def cosigned(note, *witnesses):
+    return note.with_signatures([sign(note.text, witness, at=SIGNED_AT) for witness in witnesses])
+
+
 def test_a_checkpoint_of_another_log_is_refused_even_by_the_same_key():
     other = checkpoints.sign(Checkpoint("other.example/log", 5, FIVE.root), LOG)
     with pytest.raises(DoesNotVerify, match=r"of 'other\.example/log'"):
