@@ -399,6 +399,18 @@ async def test_one_browser_can_be_signed_out_from_another(intake: Site) -> None:
     assert (await contractor.get(HOME)).path == HOME
 
 
+async def test_nobody_signs_anothers_browser_out(intake: Site) -> None:
+    contractor = await _contractor(intake)
+    short = await intake.pool.fetchval("SELECT left(encode(sha256, 'hex'), 16) FROM session")
+    other = await signed_in(intake, await intake.person("takasaki"), "another")
+    await other.get("/contractor/account")
+
+    await other.post("/contractor/account/sign-out-one", {"browser": short})
+
+    assert other.status == 200
+    assert (await contractor.get(HOME)).path == HOME
+
+
 async def _with_code(registry: Site, login: str = "tochigi-mihon") -> tuple[Reader, pyotp.TOTP]:
     """A purchaser who has set codes up, and the app that shows them."""
     purchaser = await signed_in(registry, await registry.person("tochigi"), login)
@@ -504,6 +516,7 @@ async def test_who_has_a_code_keeps_it_when_another_is_asked_for(registry: Site)
 
     assert "確認コードは設定済みです。" in purchaser.text
     half = await reader(registry).sign_in("tochigi-mihon")
+    assert half.path == "/purchaser/sign-in/code"
     code = app.at(_now(registry) + STEP_SECONDS)
     assert (await half.post("/purchaser/sign-in/code", {"code": code})).path == "/purchaser/"
 
