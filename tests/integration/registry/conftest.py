@@ -17,6 +17,8 @@ from tests.support.consuming import a_consumer
 KEY, WRONG = "Z28YUE4J3Bux", "Z28YUE4J3Buy"
 PLACE = "/purchaser/certificates"
 COOKIE = "__Host-akashi_purchaser"
+#: Whether a session of this database waits for a lock.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 @dataclass

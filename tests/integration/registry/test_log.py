@@ -8,6 +8,7 @@ import re
 import urllib.parse
 import uuid
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 import pypdf
@@ -26,11 +27,12 @@ from services.registry.app import make_service as make_registry
 from services.registry.checking import recorded_of
 from services.registry.domain import Limits
 from services.registry.log import documents, store
-from services.registry.log.appending import Arrival
+from services.registry.log.appending import Arrival, append_old_certificates
 from services.registry.log.catching_up import catch_up
+from services.registry.log.proving import prove
 from services.registry.log.signing import ContradictsItself, Signing
 from services.registry.settings import RegistrySettings
-from tests.integration.registry.conftest import KEY, PLACE
+from tests.integration.registry.conftest import KEY, PLACE, WAITING
 from tests.support.builders import CAUSE, a_certificate, a_record
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked
@@ -259,6 +261,17 @@ async def test_what_is_older_than_the_log_gets_its_leaves_in_its_order(registry,
     assert await catch_up(registry.pool, handlers.draw_salt, Progress("test", stale_after_seconds=1)) == 0
 
 
+async def test_a_view_waits_for_its_certificate_to_be_caught_up_and_comes_after_it(registry, certificate, at_tochigi):
+    await registry.pool.execute("TRUNCATE leaf, tile_node; UPDATE log_head SET size = 0, frontier = '{}'")
+    async with transaction(registry.pool) as tx:
+        await append_old_certificates(tx, [certificate.certificate_id], [handlers.draw_salt()])
+        looking = asyncio.create_task(at_tochigi.look_up(certificate.contract_number))
+        await eventually(partial(registry.pool.fetchval, WAITING))
+    await looking
+
+    assert [row["kind"] for row in await check_whole(registry.pool)] == ["certificate", "registration", "view"]
+
+
 # --- checkpoints --------------------------------------------------------------------------------------------------------
 
 
@@ -419,6 +432,16 @@ async def test_a_proof_is_not_to_be_had_without_the_key(registry, signing, certi
     await signing.sign_newest()
 
     assert not await at_tochigi.has_open(certificate.contract_number, "/proof.json")
+
+
+async def test_what_came_after_the_newest_checkpoint_has_no_proof_yet(registry, signing, certificate, at_tochigi):
+    signed = await signing.sign_newest()
+    await at_tochigi.look_up(certificate.contract_number)
+    (viewed,) = await told(registry, CertificateViewed)
+    assert viewed.leaf_index == signed.size
+
+    async with transaction(registry.pool) as tx:
+        assert await prove(tx, viewed.view_id, documents.of_viewed(viewed)) is None
 
 
 async def test_an_earlier_version_has_a_proof_of_its_own(signing, certificate, issue, at_tochigi, trust):

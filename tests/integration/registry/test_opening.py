@@ -1,6 +1,7 @@
 """KEY-6 to KEY-10, WHO-10 on the pages: a certificate is open in the browser that gave number and key, for a while."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -8,9 +9,10 @@ from chassis.postgres import transaction
 from chassis.web import sessions
 from chassis.web.tokens import DISABLE_ACCOUNT
 from services.registry import store
-from tests.integration.registry.conftest import KEY, PLACE, WRONG
+from tests.integration.registry.conftest import KEY, PLACE, WAITING, WRONG
 from tests.support.builders import a_contract_number
 from tests.support.clock import NOON
+from tests.support.waiting import eventually
 
 PER_NUMBER = 5
 FILES = ("", "/certificate.pdf", "/versions/1", "/versions/1/certificate.pdf", "/receipt.pdf")
@@ -118,6 +120,26 @@ async def test_who_signed_out_meanwhile_opens_nothing(certificate, at_tochigi, r
         await store.open_for_session(tx, bytes(32), certificate.contract_number, view_id, NOON)
 
     assert await registry.pool.fetchval("SELECT count(*) FROM opened_certificate") == 0
+
+
+async def test_who_signs_out_while_looking_up_opens_nothing_and_sees_no_fault(certificate, at_tochigi, registry):
+    async with transaction(registry.pool) as tx:
+        await tx.execute("DELETE FROM session")
+        looking = asyncio.create_task(at_tochigi.look_up(certificate.contract_number))
+        await eventually(partial(registry.pool.fetchval, WAITING))
+
+    assert (await looking).status_code == 303
+    assert await registry.pool.fetchval("SELECT count(*) FROM opened_certificate") == 0
+
+
+async def test_a_look_that_waits_for_its_session_keeps_nobody_from_the_log(certificate, at_tochigi, registry, issue):
+    async with transaction(registry.pool) as tx:
+        await tx.execute("SELECT FROM session FOR UPDATE")
+        looking = asyncio.create_task(at_tochigi.look_up(certificate.contract_number))
+        await eventually(partial(registry.pool.fetchval, WAITING))
+        await issue()
+
+    assert (await looking).status_code == 303
 
 
 async def test_a_disabled_account_has_nothing_open(certificate, at_tochigi, registry):

@@ -165,17 +165,42 @@ async def test_a_log_that_was_set_back_is_not_signed_on(witnessing, witness, gro
     assert alarms("log_rolled_back") == before + 1
 
 
-async def test_another_log_under_the_same_name_is_not_signed_on(witnessing, witness, grow):
+@pytest.mark.parametrize("certificates", [3, 5], ids=["of the same size", "that grew"])
+async def test_another_log_under_the_same_name_is_not_signed_on(certificates, witnessing, witness, grow):
     await grow(3)
     before = alarms("log_forked")
     async with witness():
         await witnessing.ask()
-        await grow(5, anew=True)
+        await grow(certificates, anew=True)
 
         assert not await witnessing.ask()
 
     assert witnessing.signing.stopped
     assert alarms("log_forked") == before + 1
+
+
+async def test_who_asks_while_another_process_signs_on_is_not_stopped(witnessing, grow, port):
+    await grow(3)
+
+    async def saw_more(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read(65536)
+        signed = await grow(1)
+        writer.write(f"HTTP/1.0 409 Conflict\r\n\r\n{signed.size}\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(saw_more, "127.0.0.1", port):
+        assert not await witnessing.ask()
+
+    assert (witnessing.signing.stopped, witnessing.seen) == (False, 8)
+
+
+async def test_who_was_told_to_stop_asks_no_witness(witnessing, grow):
+    await grow(3)
+    witnessing.signing.stop("log_forked", "a witness saw another log")
+
+    assert not await witnessing.ask(), "nobody is there who could answer"
 
 
 async def test_the_service_signs_and_asks_by_itself(databases, keys, witness, witness_settings, trust):
