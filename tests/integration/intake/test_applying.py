@@ -4,10 +4,14 @@ import asyncio
 import json
 import uuid
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from chassis import sealing
+from chassis.postgres import transaction
+from chassis.web import idempotency
 from schemas.applications import ApplicationSubmitted
 from schemas.data_keys import DataKeyWrapped
 from schemas.decisions import ApplicationDecided, ApplicationWithdrawn, ProductOutcome
@@ -159,6 +163,25 @@ async def test_while_the_first_is_being_answered_the_second_is_refused_at_once(i
 
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
     assert answer.json()["type"] == "urn:akashi:problem:request-in-progress"
+
+
+async def test_a_repeat_that_comes_as_the_first_is_committed_is_not_taken_for_a_first(intake):
+    write = idempotency.Write("takasaki", "k", bytes(32))
+    async with intake.pool.acquire() as first, transaction(intake.pool) as second:
+        await (committed := first.transaction()).start()
+        assert await idempotency.given_before(first, [write]) == [None]
+        await idempotency.keep(first, [(write, idempotency.Answer(202, {}))], now=NOON)
+
+        async def fetch(*statement):
+            rows = await second.fetch(*statement)
+            if first.is_in_transaction():
+                await committed.commit()
+            return rows
+
+        after_its_first_statement: Any = SimpleNamespace(fetch=fetch)
+        (given,) = await idempotency.given_before(after_its_first_statement, [write])
+
+    assert given is not None
 
 
 async def test_the_same_works_and_product_again_is_refused_with_the_earlier_applications_id(contractor):
