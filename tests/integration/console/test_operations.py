@@ -166,6 +166,18 @@ def test_a_disabled_account_gets_no_token_and_its_tokens_let_nobody_in(akashi, r
     assert listed["disabled_at"] is not None
 
 
+def test_a_log_in_is_one_accounts_and_its_password_can_be_set_again(akashi) -> None:
+    one, other = (
+        akashi("accounts", "add-purchaser", "--purchaser", "omitama", "--person", person).stdout.strip()
+        for person in "丁戊"
+    )
+
+    done = [akashi("accounts", "set-password", who, "--login", "omitama-tei") for who in (one, one, other)]
+
+    assert [each.exit_code for each in done] == [0, 0, 1]
+    assert "is taken" in done[-1].stderr
+
+
 async def rows_of(stack: Stack, account: str) -> tuple[bool, int]:
     """Whether a code is asked for, and how many browsers are signed in."""
     async with store.connect(stack, "registry") as connection:
