@@ -152,12 +152,12 @@ async def decide_at_desk(
 ) -> DeskDecision | Proposal:
     """A person accepts or returns a queued application, or proposes to where four eyes are needed (DESK-1).
 
-    The same again changes nothing; another decision, another person's words, or a second proposal, is refused with
-    problem 409: nobody shall think that theirs were told.
+    The same again changes nothing, whoever says it; another decision, other words, or a second proposal, is refused
+    with problem 409: nobody shall think that theirs were told.
     """
     row = await _lock(tx, application_id, principal)
     if row["status"] != "queued":
-        if row["desk_outcome"] == outcome and (not message.strip() or row["decided_by"] == principal.account_id):
+        if row["desk_outcome"] == outcome and domain.typed_lines(message) in ("", row["desk_message"]):
             return _made(row)
         raise _already_decided(row)
     message = message_of(outcome, message)

@@ -117,7 +117,7 @@ SELECT_MESSAGE = "SELECT nonce, ciphertext FROM message WHERE message_id = $1"
 
 # $1 id, $2 surety id: staff see their surety only
 LOCK_ONE = """
-SELECT id, status, submitted, correlation_id, traceparent, desk_outcome, decided_at, decided_by, decider
+SELECT id, status, submitted, correlation_id, traceparent, desk_outcome, desk_message, decided_at, decided_by, decider
 FROM application WHERE id = $1 AND surety_id = $2 FOR UPDATE
 """
 # Asked after the application is locked, in a statement of its own: a join in the locking one would be of the time

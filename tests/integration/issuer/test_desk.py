@@ -247,17 +247,18 @@ async def test_who_repeats_anothers_decision_is_told_who_made_it(issuer, take, p
     assert (again.status_code, again.json()["decided_by"]) == (200, "東都　審子")
 
 
-async def test_who_gives_another_reason_for_anothers_decision_is_told_that_it_was_not_taken(
-    issuer, take, post, waiting
+async def test_who_gives_another_reason_for_what_is_decided_is_told_that_it_was_not_taken(
+    issuer, take, post, staff, waiting
 ):
     event = waiting()
     await take(event)
-    await post(event, "return", message="工期が確認できません。")
-    another = await issuer.person("toto", name="東都　次郎")
+    first = await post(event, "return", message="工期が確認できません。")
 
-    later = await post(event, "return", person=another, message="金額が確認できません。")
-
-    assert (later.status_code, later.json()["type"]) == (409, "urn:akashi:problem:already-decided")
+    for person in (staff, await issuer.person("toto", name="東都　次郎")):
+        later = await post(event, "return", person=person, message="金額が確認できません。")
+        assert (later.status_code, later.json()["type"]) == (409, "urn:akashi:problem:already-decided")
+        same = await post(event, "return", person=person, message="工期が確認できません。\r\n")
+        assert (same.status_code, same.json()) == (200, first.json())
 
 
 async def test_the_desk_reads_the_contact_once_its_key_is_there_and_never_after_it_is_shredded(

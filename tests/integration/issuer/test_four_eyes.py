@@ -161,6 +161,15 @@ async def test_the_same_approval_again_changes_nothing_and_anothers_is_refused(i
     assert len(await issuer.outbox("ApplicationDecided")) == 1
 
 
+async def test_a_proposal_that_is_repeated_after_its_approval_is_told_what_was_decided(waits, post, first, second):
+    await post(waits, "accept", first, "確認しました。")
+    approved = await post(waits, "approve", second)
+
+    again = await post(waits, "accept", first, "確認しました。")
+
+    assert (again.status_code, again.json()) == (200, approved.json())
+
+
 async def test_a_rejected_proposal_waits_again_and_who_and_why_is_kept(*, issuer, waits, post, first, second, shown):
     await post(waits, "accept", first)
 
