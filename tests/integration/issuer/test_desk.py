@@ -7,7 +7,8 @@ import uuid
 import pytest
 
 from chassis import sealing
-from tests.support.builders import a_performance_product, a_product, a_wrapped_data_key, an_application
+from tests.support.builders import a_performance_product, a_product, a_tombstone, a_wrapped_data_key, an_application
+from tests.support.consuming import a_consumer
 
 
 @pytest.fixture
@@ -276,6 +277,9 @@ async def test_the_desk_reads_the_contact_once_its_key_is_there_and_never_after_
     contact = (await issuer.http.get(path, headers=staff.headers)).json()["contact"]
     assert contact["mail_address"] == "keiri@takasaki-kensetsu.example"
 
+    await a_consumer(issuer.service, issuer.pool).take([a_tombstone(event.application_id)])
+    assert (await issuer.http.get(path, headers=staff.headers)).json()["contact"] is None
+
 
 async def test_the_sealed_part_of_an_application_is_not_shown(issuer, take, staff, waiting):
     event = waiting()
@@ -305,6 +309,15 @@ async def test_another_suretys_paper_is_not_there(issuer, take, staff):
     other = await issuer.person("nankai")
 
     answer = await issuer.http.post(f"/api/desk/paper/{item['contract_number']}/printed", headers=other.headers)
+
+    assert answer.status_code == 404
+
+
+async def test_what_is_electronic_is_nothing_to_print(issuer, take, staff):
+    await take(an_application())
+    number = await issuer.pool.fetchval("SELECT contract_number FROM guarantee")
+
+    answer = await issuer.http.post(f"/api/desk/paper/{number}/printed", headers=staff.headers)
 
     assert answer.status_code == 404
 

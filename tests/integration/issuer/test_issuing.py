@@ -9,6 +9,7 @@ import pytest
 
 from chassis.decoding import Refused
 from chassis.postgres import transaction
+from chassis.web.tokens import Principal
 from schemas import contract_number
 from schemas.applications import WithdrawalRequested
 from schemas.certificates import CertificateIssued
@@ -18,6 +19,9 @@ from tests.support.builders import a_performance_product, a_product, a_record, a
 from tests.support.clock import NOON
 from tests.support.consuming import a_consumer, parked, statements_of
 from tests.support.services import make_service
+from tests.support.waiting import eventually
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 def above_the_limits(**changes):
@@ -228,6 +232,24 @@ async def test_a_withdrawal_after_the_decision_is_refused(rules):
     assert await rules.pool.fetchval("SELECT status FROM application") == "decided"
 
 
+async def test_a_withdrawal_waits_for_the_decision_that_is_being_made(rules):
+    event = above_the_limits()
+    await rules.decide(event)
+    person = Principal(uuid.uuid4(), "desk", "toto", "東都　審子", frozenset())
+
+    async with transaction(rules.pool) as tx:
+        await handlers.decide_at_desk(
+            tx, event.application_id, principal=person, outcome="accepted", message="", issuing=rules.issuing
+        )
+        answering = asyncio.create_task(rules.answer(a_request(event)))
+        await eventually(lambda: rules.pool.fetchval(WAITING))
+    await answering
+
+    assert len(await rules.told(WithdrawalRefused)) == 1
+    assert await rules.told(ApplicationWithdrawn) == []
+    assert await rules.pool.fetchval("SELECT status FROM application") == "decided"
+
+
 async def test_asked_again_the_first_answer_stands(rules):
     event = above_the_limits()
     await rules.decide(event)
@@ -326,6 +348,16 @@ async def test_without_a_number_for_every_product_the_whole_application_waits(ru
     assert await rules.pool.fetchval("SELECT accepted_yen FROM exposure") == 0
 
 
+async def test_an_application_with_a_number_too_few_holds_up_nobody_else(rules):
+    await rules.pool.execute("INSERT INTO number_series VALUES ('toto', 'tochigi', 2026, 199997)")
+    stuck = an_application(products=(a_product(), a_performance_product()))
+    free = an_application(branch_id="ibaraki", works__purchaser_id="omitama")
+
+    await rules.decide(stuck, free)
+
+    assert [event.application_id for event in await rules.told(CertificateIssued)] == [free.application_id]
+
+
 async def test_the_last_number_of_a_year_is_given(rules):
     await rules.pool.execute("INSERT INTO number_series VALUES ('toto', 'tochigi', 2026, 199997)")
 
@@ -369,3 +401,20 @@ async def test_the_rates_are_those_of_the_decisions_day_in_japan(moment, rate, r
 
     (decided,) = await rules.told(ApplicationDecided)
     assert decided.outcomes[0].fee.lines[0].rate_percent == rate
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "year"),
+    [
+        (datetime(2026, 3, 31, 14, 59, 59, tzinfo=UTC), "2026-03-31", 2025),
+        (datetime(2026, 3, 31, 15, tzinfo=UTC), "2026-04-01", 2026),
+    ],
+)
+async def test_number_and_date_are_those_of_the_decisions_day_in_japan(moment, day, year, rules, clock):
+    clock.pass_(seconds=(moment - clock.now()).total_seconds())
+
+    await rules.decide(an_application())
+
+    (issued,) = await rules.told(CertificateIssued)
+    assert issued.content.dated.isoformat() == day
+    assert await rules.pool.fetchval("SELECT fiscal_year FROM number_series") == year
