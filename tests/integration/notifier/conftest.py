@@ -234,12 +234,14 @@ class World:
             parked_per_minute_limit=100,
         )
 
-    def sender(self, *, port: int | None = None, timeout_seconds: float = 5.0, **of_ledger: Any) -> Sender:
+    def sender(
+        self, *, port: int | None = None, timeout_seconds: float = 5.0, pause: Pause | None = None, **of_ledger: Any
+    ) -> Sender:
         return Sender(
             replace(self.ledger, **of_ledger),
             Server("127.0.0.1", port or self.post.port, timeout_seconds=timeout_seconds),
             bell=self.bell,
-            pause=Pause(longest_seconds=0.01),
+            pause=pause or Pause(longest_seconds=0.01),
             drain_seconds=5,
         )
 

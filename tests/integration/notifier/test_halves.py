@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from chassis import sealing
 from chassis.decoding import decode
 from chassis.outbox import unpack
 from schemas import topics
 from schemas.applications import WithdrawalRequested
+from schemas.data_keys import WrappedKey
 from schemas.notifications import MailUndeliverable
 
 ORDERS = list(itertools.permutations(range(3)))
@@ -147,6 +149,19 @@ async def test_what_points_at_nobody_is_parked_and_the_rest_goes_on(world: Any, 
     ]
 
 
+async def test_a_data_key_is_wrapped_for_others_too_and_only_ours_is_kept(
+    world: Any, a_case: Callable[..., Any]
+) -> None:
+    case = a_case()
+    (ours,) = case.key.wrapped_for
+    others = WrappedKey(reader="issuer", wrapped=sealing.b64(b"wrapped for the issuer"))
+
+    await world.take(case.wish, case.key.model_copy(update={"wrapped_for": (ours, others)}), case.registered)
+    await world.send_due()
+
+    assert await world.state(case) == "sent"
+
+
 async def test_shredding_before_it_left_makes_a_letter_undeliverable(world: Any, a_case: Callable[..., Any]) -> None:
     case = a_case()
     await world.take(*case.halves)
@@ -174,6 +189,7 @@ async def test_shredding_first_is_remembered_whatever_comes_later(
     assert await world.state(case) == "undeliverable"
     assert await world.pool.fetchval("SELECT wrapped IS NULL AND contact_ciphertext IS NULL FROM delivery")
     assert [type(event).__name__ for event in await world.told()] == ["MailUndeliverable"]
+    assert await world.outgoing(topics.dead_letters("notifier")) == []
 
 
 async def test_shredding_what_was_sent_changes_nothing_in_the_ledger(world: Any, a_case: Callable[..., Any]) -> None:

@@ -14,6 +14,7 @@ from chassis.outbox import unpack
 from schemas.notifications import MailSent, MailUndeliverable
 from services.notifier.domain import BackOff, GivenUp, Sent
 from services.notifier.ledger import Claimed, Ledger
+from services.notifier.sender import Pause
 from services.notifier.settings import NotifierSettings
 from tests.support.databases import Databases
 
@@ -21,6 +22,7 @@ from tests.support.databases import Databases
 EXECUTIONS_UNTIL_A_PLAN_IS_KEPT = 6
 THREE = 3
 AN_HOUR = timedelta(hours=1)
+A_BIT_SECONDS = 0.1
 SHIPPED = {name: field.default for name, field in NotifierSettings.model_fields.items()}
 
 
@@ -244,6 +246,25 @@ async def test_an_hour_without_a_mail_server_loses_no_letter_and_knocks_no_more_
     assert world.clock.now() - began <= AN_HOUR + back_off.longest_wait
 
 
+async def test_once_a_letter_was_taken_the_next_pause_is_short_again(
+    world: Any, a_case: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    pause = Pause(longest_seconds=300)
+    pause.begin()
+    shortest = pause.seconds_left
+
+    async def is_over() -> bool:
+        return not pause.seconds_left
+
+    await eventually(is_over)
+    await world.take(*a_case().halves)
+    await world.send_due(pause=pause)
+    pause.begin()
+
+    assert len(world.post.letters) == 1
+    assert pause.seconds_left <= shortest + A_BIT_SECONDS
+
+
 async def letters(world: Any) -> list[Any]:
     rows: list[Any] = await world.pool.fetch("SELECT * FROM letter ORDER BY about_id")
     return rows
@@ -375,6 +396,38 @@ async def test_who_was_frozen_with_a_claim_until_another_had_it_sends_nothing(
     assert len(world.post.letters) == 1
     assert await world.state(case) == "sent"
     assert len(await world.told()) == 1
+
+
+async def test_a_letter_is_not_begun_that_could_outlast_its_claim(
+    world: Any, a_case: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    claim = Ledger.claim
+
+    async def claim_and_freeze(ledger: Ledger) -> Claimed | None:
+        claimed = await claim(ledger)
+        return claimed and replace(claimed, ours_until=time.monotonic() + 10)
+
+    monkeypatch.setattr(Ledger, "claim", claim_and_freeze)
+    await world.send_due(timeout_seconds=20)
+
+    assert world.post.letters == []
+    assert await world.state(case) == "queued"
+
+
+async def test_what_was_left_to_a_person_and_did_leave_is_told_as_sent(world: Any, a_case: Callable[..., Any]) -> None:
+    case = a_case()
+    await world.take(*case.halves)
+    slow = await world.ledger.claim()
+    await world.leases_pass(seconds=60)
+    await world.sweeper(resend_unknown=False).sweep()
+    assert await world.state(case) == "unknown"
+
+    await world.ledger.note(slow, Sent())
+
+    assert await world.state(case) == "sent"
+    assert [type(event).__name__ for event in await world.told()] == ["MailSent"]
 
 
 async def test_who_lost_the_lease_can_say_that_it_was_sent_and_nothing_else(
