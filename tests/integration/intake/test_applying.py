@@ -331,6 +331,18 @@ async def test_a_returned_application_is_replaced_once(contractor):
     assert (answer.status_code, answer.json()["application_id"]) == (409, second)
 
 
+async def test_a_returned_product_that_is_not_applied_for_again_keeps_its_place(contractor):
+    form = an_application_form(products__performance=a_performance())
+    first = (await contractor.post(APPLICATIONS, form)).json()["application_id"]
+    await contractor.hear(returned(first), returned(first, "performance"))
+    again, left = ({name: form["products"][name]} for name in ("performance", "advance_payment"))
+    assert (await contractor.post(APPLICATIONS, form | {"products": again, "replaces": first})).status_code == 202
+
+    answer = await contractor.post(APPLICATIONS, form | {"products": left})
+
+    assert (answer.status_code, answer.json()["application_id"]) == (409, first)
+
+
 async def test_nobody_replaces_anothers_application(contractor, another):
     other = await another()
     theirs = await other.apply()

@@ -139,6 +139,16 @@ async def test_once_sent_every_page_of_the_draft_leads_to_the_application(page, 
     assert len(await submitted(intake)) == 1
 
 
+async def test_what_was_sent_is_not_deleted(page):
+    draft_id = await keep(page, go="confirm")
+    await send(page)
+    sent = page.path
+
+    await page.post(f"{HERE}/drafts/{draft_id}/delete")
+
+    assert (await page.get(f"{HERE}/drafts/{draft_id}")).path == sent
+
+
 async def test_what_was_changed_after_the_confirmation_is_shown_before_it_is_sent(page, intake):
     draft_id = await keep(page, go="confirm")
     confirmed = page.text

@@ -1,16 +1,22 @@
 """APP-1, APP-2, APP-5, APP-6: what became of an application, in whatever order it is heard."""
 
+import asyncio
 import itertools
 import uuid
+from functools import partial
 
 import pytest
 
+from chassis.metrics import MUST_NEVER
 from schemas.decisions import ApplicationWithdrawn, WithdrawalRefused
 from schemas.notifications import MailUndeliverable
 from tests.integration.intake.told import decided, mail_sent, queued, viewed
 from tests.support.builders import a_certificate, a_contract_number, a_performance, a_record, a_registration
 from tests.support.clock import NOON
 from tests.support.consuming import parked, statements_of
+from tests.support.waiting import eventually
+
+BOTH_WAIT = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 async def product(contractor, application_id):
@@ -119,6 +125,19 @@ async def test_a_certificate_whose_hash_is_another_is_parked(contractor, intake,
     assert [reason for reason, _ in await parked(intake.pool)] == ["content_does_not_match"]
 
 
+@pytest.mark.parametrize("first", ["certificate", "registration"])
+async def test_copies_that_differ_are_told_to_who_watches(first, contractor, keys):
+    issued = a_certificate(keys=keys, application_id=await contractor.apply())
+    facts = [issued, a_registration(issued, content_sha256="0" * 64)]
+    alarms = MUST_NEVER.labels("copies_differ")._value
+    before = alarms.get()
+
+    for fact in facts if first == "certificate" else facts[::-1]:
+        await contractor.hear(fact)
+
+    assert alarms.get() == before + 1
+
+
 async def test_a_poll_of_200_costs_as_many_statements_as_a_poll_of_2(intake, sent, databases, keys):
     def a_poll(applications):
         issued = [a_certificate(keys=keys, application_id=event.application_id) for event in applications]
@@ -160,6 +179,19 @@ async def test_a_withdrawal_is_asked_for_once_and_told_once(contractor, intake):
     assert [answer.status_code for answer in answers] == [202] * 4
     assert len(await intake.outbox("WithdrawalRequested")) == 1
     assert (await contractor.standing(application_id))["status_ja"] == "取下げ依頼中"
+
+
+async def test_a_withdrawal_asked_for_twice_at_once_is_told_once(contractor, intake):
+    application_id = await contractor.apply()
+    async with intake.pool.acquire() as beside, beside.transaction():
+        await beside.execute("SELECT FROM application FOR UPDATE")
+        asked = [
+            asyncio.create_task(contractor.post(f"/api/applications/{application_id}/withdrawal")) for _ in range(2)
+        ]
+        await eventually(partial(intake.pool.fetchval, BOTH_WAIT))
+
+    assert [answer.status_code for answer in await asyncio.gather(*asked)] == [202, 202]
+    assert len(await intake.outbox("WithdrawalRequested")) == 1
 
 
 @pytest.mark.parametrize(
