@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from chassis.consumer import Reading, TooManyParked, make_broker, subscribe
 from chassis.decoding import Refused
 from schemas.certificates import CertificateIssued
+from schemas.data_keys import DataKeyWrapped
 from tests.support.builders import (
     a_certificate,
     a_record,
@@ -176,6 +177,25 @@ async def test_a_tombstone_forgets_the_key_of_an_earlier_poll(issuer):
     await consumer.take([a_tombstone(shredded)])
 
     assert await issuer.pool.fetchval("SELECT count(*) FROM data_key") == 0
+
+
+async def test_a_poll_forgets_once_it_has_taken_everything_else(issuer):
+    done = []
+
+    async def keep(tx, batch):
+        done.append("kept")
+
+    async def forget(tx, keys):
+        done.append("forgotten")
+
+    reading = Reading(group="issuer", handlers={DataKeyWrapped: keep}, forget=forget)
+    event = a_wrapped_data_key(uuid.uuid4())
+
+    await a_consumer(issuer.service, issuer.pool, reading=reading).take(
+        [a_record(event), a_tombstone(event.application_id)]
+    )
+
+    assert done == ["kept", "forgotten"]
 
 
 @contextlib.asynccontextmanager

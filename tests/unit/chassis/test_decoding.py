@@ -65,6 +65,12 @@ def test_what_we_publish_is_read_back_with_its_cause():
     assert received.cause.causation_id == str(event.event_id)
 
 
+def test_what_is_as_large_as_it_may_be_is_read():
+    event = an_application()
+
+    assert read(a_record(event, value=a_body(event).ljust(topics.MAX_EVENT_BYTES))) == event
+
+
 def test_a_field_that_a_newer_writer_added_is_passed_over():
     event = an_application()
 
