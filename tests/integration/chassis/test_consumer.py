@@ -131,6 +131,44 @@ async def test_a_fault_of_ours_is_never_parked(registry, certificates):
     assert await parked(registry.pool) == []
 
 
+@pytest.fixture
+def never_mended(registry):
+    """A consumer whose handler always breaks, and how often it was tried."""
+    tries = []
+
+    async def broken(tx, batch):
+        tries.append(batch)
+        raise KeyError("our bug")
+
+    reading = Reading(group="registry", handlers={CertificateIssued: broken})
+    return a_consumer(registry.service, registry.pool, reading=reading), tries
+
+
+async def test_what_goes_on_failing_is_given_back_before_the_group_takes_us_for_dead(
+    never_mended, certificates, monkeypatch
+):
+    monkeypatch.setattr("chassis.consumer.RETRY_SECONDS", 0.5)
+    consumer, tries = never_mended
+
+    async with asyncio.timeout(20):
+        with pytest.raises(KeyError):
+            await consumer.take([a_record(event) for event in certificates(1)])
+
+    assert len(tries) > 1
+
+
+async def test_who_is_told_to_stop_tries_nothing_again(never_mended, certificates):
+    consumer, tries = never_mended
+    taking = asyncio.create_task(consumer.take([a_record(event) for event in certificates(1)]))
+    await eventually(lambda: tries)
+
+    consumer.stop()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(KeyError):
+            await taking
+
+
 async def test_a_flood_of_bad_records_stops_the_consumer_before_anything_is_parked(registry, certificates):
     good = certificates(1)
     flood = [a_record(good[0]), *(a_record(a_certificate(), value=b"{") for _ in range(11))]
